@@ -1,0 +1,77 @@
+"""One exception tree.
+
+::
+
+    SrlSweError
+    ├── UserError (also ValueError)         what the user gave is wrong: the command line exits with 2
+    │   ├── TaskError                       a task folder or suite: file and field are named
+    │   ├── TrajectoryError                 a trajectory file: file, line and field are named
+    │   ├── ConfigError                     an option, or two that contradict each other
+    │   ├── ModelError                      a model that cannot be found or loaded
+    │   └── MissingDependencyError          an optional package is not installed: the extra is named
+    ├── MalformedActionError (also ValueError)  a model's text does not hold exactly one action
+    └── InfrastructureError (also RuntimeError) the world failed, not the student: never a reward
+        ├── EngineUnavailableError          no container engine answers
+        ├── ImageBuildError                 a task's image could not be made
+        ├── SandboxError                    a sandbox could not do what was asked
+        │   └── SandboxLostError            the sandbox is gone (killed, removed, out of memory)
+        └── StorageError                    a file could not be written (disk full, read-only)
+"""
+
+from __future__ import annotations
+
+
+class SrlSweError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class UserError(SrlSweError, ValueError):
+    """What the user gave is wrong. The message says what, where, and what was expected."""
+
+
+class TaskError(UserError):
+    """A task folder or suite is wrong."""
+
+
+class TrajectoryError(UserError):
+    """A trajectory file is wrong."""
+
+
+class ConfigError(UserError):
+    """An option is wrong, or two options contradict each other."""
+
+
+class ModelError(UserError):
+    """A model cannot be found or loaded."""
+
+
+class MissingDependencyError(UserError):
+    """An optional package is not installed."""
+
+
+class MalformedActionError(SrlSweError, ValueError):
+    """A model's text does not hold exactly one action."""
+
+
+class InfrastructureError(SrlSweError, RuntimeError):
+    """The world failed, not the student. Never turned into a reward."""
+
+
+class EngineUnavailableError(InfrastructureError):
+    """No container engine answers."""
+
+
+class ImageBuildError(InfrastructureError):
+    """An image could not be built."""
+
+
+class SandboxError(InfrastructureError):
+    """A sandbox could not do what was asked of it."""
+
+
+class SandboxLostError(SandboxError):
+    """The sandbox is gone: killed, removed or out of memory."""
+
+
+class StorageError(InfrastructureError):
+    """A file could not be written."""

@@ -1,0 +1,313 @@
+"""Every value that crosses a room's border: frozen, keyword-only dataclasses with a docstring under each field."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Message = dict[str, str]
+"""One chat message: ``{"role": "system" | "user" | "assistant", "content": …}``."""
+
+Domain = Literal["repository", "mathematics"]
+Split = Literal["train", "heldout"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepositorySource:
+    """Where a task's repository comes from."""
+
+    kind: Literal["folder", "git", "pypi"]
+    """``folder``: a folder on this machine; ``git``: a clone; ``pypi``: a source distribution."""
+    location: str
+    """The folder, the clone URL, or the PyPI package name."""
+    version: str = ""
+    """``git``: the base commit; ``pypi``: the release that has the bug; unused for folders."""
+    fixed_version: str = ""
+    """``pypi``: the release that has the fix, which the gold patch and the hidden tests are taken from."""
+    fixed: bool = False
+    """``folder``: the folder holds the *fixed* code; the base state is made by applying the gold patch in reverse."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One task as its folder declares it. Nothing is downloaded or built yet; see `PreparedTask`."""
+
+    task_id: str
+    """Unique: ``<suite>/<folder name>``, such as ``starter/ledger-rounding``."""
+    suite: str
+    """The suite's name, the folder that holds the tasks."""
+    domain: Domain = "repository"
+    """What kind of world it is."""
+    repository: str
+    """The repository's name; splits are by repository."""
+    split: Split
+    """Training refuses ``heldout`` tasks."""
+    problem_statement: str
+    """The issue, as its author wrote it."""
+    folder: Path
+    """The task's own folder."""
+    source: RepositorySource
+    """Where the code comes from."""
+    requirements: tuple[str, ...] = ()
+    """pip requirements of the repository and its tests (pytest is always there)."""
+    install: bool = False
+    """Whether the repository itself is pip-installed (editable, no build isolation) into the image."""
+    test_paths: tuple[str, ...]
+    """Paths, relative to the repository root, of the hidden test files."""
+    fail_to_pass: tuple[str, ...]
+    """pytest node ids that fail at the base state and pass with the gold patch."""
+    pass_to_pass: tuple[str, ...] = ()
+    """pytest node ids that pass before and after. With ``fail_to_pass``: the exact inventory of ``test_paths``."""
+    timeout_s: float = 120.0
+    """Seconds the test run may take."""
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 over everything that defines the task: its fields and every file in its folder."""
+        digest = hashlib.sha256()
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folder", "source")}
+        source = dataclasses.asdict(self.source) | {"location": Path(self.source.location).name}
+        digest.update(json.dumps(fields | {"source": source}, sort_keys=True).encode())
+        for path in sorted(p for p in self.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+            digest.update(str(path.relative_to(self.folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedTask:
+    """A task whose image is built and whose gold patch and hidden tests are at hand: what grading needs."""
+
+    task: Task
+    """The declaration."""
+    image: str
+    """Image reference: base + dependencies + the repository at its base state in ``/testbed``, one fresh commit."""
+    gold_patch: str
+    """Unified diff (``a/`` and ``b/`` prefixes) from the base state to the fix, without the hidden tests."""
+    test_files: tuple[tuple[str, str], ...]
+    """The hidden tests: (path relative to the repository root, text)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandResult:
+    """What one command did in a sandbox."""
+
+    output: str
+    """stdout and stderr, interleaved, invalid UTF-8 replaced; capped with head and tail kept."""
+    exit_code: int
+    """The command's own exit status; 124 where ``timed_out``."""
+    timed_out: bool = False
+    """Whether the command was killed at its time limit."""
+    truncated: bool = False
+    """Whether the middle of the output was left out."""
+    seconds: float = 0.0
+    """Wall-clock seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step of a trajectory."""
+
+    thought: str
+    """What the expert thought; may be empty."""
+    action: str
+    """The action in canonical form: see `srl_swe.environments.actions`."""
+    observation: str
+    """What came back."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trajectory:
+    """An expert's way through one task."""
+
+    trajectory_id: str
+    """Unique within its file."""
+    task_id: str
+    """The task it belongs to."""
+    split: Split
+    """The task's split, carried along so that training can refuse held-out tasks."""
+    problem_statement: str
+    """The problem as the expert saw it."""
+    steps: tuple[Step, ...]
+    """In order; the last action is the submission."""
+    source: str
+    """Where it was made: ``oracle``, or the format's owner."""
+    model: str = ""
+    """The expert model's name; empty for none."""
+    resolved: bool | None = None
+    """Whether the end was graded as solved; ``None``: not verified."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """How it was made: package version, task content hash, licence …"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepInstance:
+    """What the student sees at step k, and what the expert did there."""
+
+    instance_id: str
+    """``<trajectory id>#<k>``."""
+    task_id: str
+    """The task; splits are by task's repository, never by step."""
+    split: Split
+    """The task's split."""
+    step: int
+    """k, counted from 0."""
+    messages: tuple[Message, ...]
+    """The student's context: system prompt, problem, expert's earlier actions and observations."""
+    expert_action: str
+    """The action to come close to."""
+    expert_thought: str = ""
+    """Only for imitation (SFT); never shown to the student."""
+
+
+class TestOutcome(enum.StrEnum):
+    """How one hidden test ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    SKIPPED = "skipped"
+    XFAIL = "xfail"
+    XPASS = "xpass"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What grading found. Never a bare number."""
+
+    solved: bool | None
+    """Whether every expected test passed and nothing was tampered with; ``None``: grading itself failed."""
+    outcomes: dict[str, TestOutcome] = field(default_factory=dict)
+    """Outcome of each expected test."""
+    tampering: tuple[str, ...] = ()
+    """What was found to be forged, missing or surplus; any makes ``solved`` false."""
+    refused_paths: tuple[str, ...] = ()
+    """Paths of the student's patch that the path policy left out."""
+    infrastructure: str | None = None
+    """Why grading itself failed; then ``solved`` is ``None``."""
+    log: str = ""
+    """The test run's output."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """A reward with its parts."""
+
+    value: float | None
+    """``None``: could not be scored; the consumer re-runs or drops and counts, never sums it as 0."""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Named parts, such as ``similarity``."""
+
+
+class Ending(enum.StrEnum):
+    """Why an episode or a completion ended."""
+
+    SUBMITTED = "submitted"
+    STEP_LIMIT = "step_limit"
+    TOKEN_LIMIT = "token_limit"
+    CONTEXT_LIMIT = "context_limit"
+    MALFORMED = "malformed"
+    INFRASTRUCTURE = "infrastructure"
+
+    def is_truncated(self) -> bool:
+        """Ended by a limit, not by the student's own decision."""
+        return self in (Ending.STEP_LIMIT, Ending.TOKEN_LIMIT, Ending.CONTEXT_LIMIT)
+
+    def is_error(self) -> bool:
+        """Ended by a failure that says nothing about the student."""
+        return self is Ending.INFRASTRUCTURE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How tokens are drawn."""
+
+    max_new_tokens: int = 128
+    """Most tokens sampled."""
+    temperature: float = 1.0
+    """0: greedy."""
+    seed: int | None = None
+    """Seed of this call's draws; ``None``: the engine's own stream goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """One sampled continuation of a prompt."""
+
+    token_ids: tuple[int, ...]
+    """Sampled ids ``[T]``, the end-of-turn token included when it was drawn."""
+    logprobs: tuple[float, ...]
+    """The sampler's own log-probability of each id ``[T]``."""
+    text: str
+    """Decoded, special tokens left out."""
+    finished: bool
+    """Whether the end-of-turn token was drawn (else the token limit ended it)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rollout:
+    """One completion at one step instance (SRL), or one episode step (RLVR), and its score."""
+
+    instance_id: str
+    """What it answers."""
+    group: int
+    """Rollouts with the same group share a prompt and are compared with one another."""
+    prompt_ids: tuple[int, ...]
+    """Prompt token ids."""
+    completion: Completion
+    """What was sampled."""
+    weight_version: int
+    """Version of the weights that sampled it."""
+    score: Score
+    """Reward."""
+    ending: Ending
+    """How it ended."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """What every objective trains on."""
+
+    token_ids: tuple[int, ...]
+    """Prompt and completion ``[T]``."""
+    loss_mask: tuple[bool, ...]
+    """True where the token is trained on ``[T]``; position 0 is never trained."""
+    old_logprobs: tuple[float, ...]
+    """Log-probabilities under the sampling policy ``[T]``; 0 where not trained, and for SFT unused."""
+    advantage: float
+    """One number for the whole response (1 for SFT)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpisodeResult:
+    """One line of ``results.jsonl``: how a policy did on one task."""
+
+    task_id: str
+    """The task."""
+    repository: str
+    """Its repository, for the table by repository."""
+    split: Split
+    """Its split."""
+    policy: str
+    """Who acted."""
+    solved: bool | None
+    """``None``: an infrastructure failure, counted apart and left out of the rate."""
+    ending: Ending
+    """Why the episode ended."""
+    steps: int
+    """Actions taken."""
+    malformed: int = 0
+    """Answers that held no action."""
+    seconds: float = 0.0
+    """Wall-clock seconds."""
+    patch: str = ""
+    """The student's change."""
+    tampering: tuple[str, ...] = ()
+    """What grading found."""
+    error: str | None = None
+    """The infrastructure failure."""

@@ -1,0 +1,1 @@
+"""Pure functions over records: how close an action is to the expert's."""
