@@ -1,3 +1,55 @@
-"""Train language-model agents on containerised code repositories by Supervised Reinforcement Learning (arXiv 2510.25992)."""
+"""Train language-model agents on code repositories in containers, by Supervised Reinforcement Learning (SRL).
+
+The method is that of arXiv 2510.25992. ``import srl_swe`` registers the gymnasium environment ``srl_swe/Repo-v0``;
+the public names are imported when used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+if TYPE_CHECKING:
+    from srl_swe.environments.expert_replay import ExpertReplay
+    from srl_swe.environments.repo import RepoEnv
+    from srl_swe.errors import SrlSweError
+    from srl_swe.records import PreparedTask, Score, Step, Task, Trajectory, Verdict
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "ExpertReplay": "srl_swe.environments.expert_replay",
+    "PreparedTask": "srl_swe.records",
+    "RepoEnv": "srl_swe.environments.repo",
+    "Score": "srl_swe.records",
+    "SrlSweError": "srl_swe.errors",
+    "Step": "srl_swe.records",
+    "Task": "srl_swe.records",
+    "Trajectory": "srl_swe.records",
+    "Verdict": "srl_swe.records",
+}
+
+__all__ = [
+    "ExpertReplay",
+    "PreparedTask",
+    "RepoEnv",
+    "Score",
+    "SrlSweError",
+    "Step",
+    "Task",
+    "Trajectory",
+    "Verdict",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if "srl_swe/Repo-v0" not in gymnasium.registry:
+    gymnasium.register(id="srl_swe/Repo-v0", entry_point="srl_swe.environments.repo:RepoEnv")

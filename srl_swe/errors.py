@@ -9,6 +9,7 @@
     │   ├── ConfigError                     an option, or two that contradict each other
     │   ├── ModelError                      a model that cannot be found or loaded
     │   └── MissingDependencyError          an optional package is not installed: the extra is named
+    ├── NoSignalError (also RuntimeError)   no group of rollouts varies in reward: nothing to learn from
     ├── MalformedActionError (also ValueError)  a model's text does not hold exactly one action
     └── InfrastructureError (also RuntimeError) the world failed, not the student: never a reward
         ├── EngineUnavailableError          no container engine answers
@@ -47,6 +48,10 @@ class ModelError(UserError):
 
 class MissingDependencyError(UserError):
     """An optional package is not installed."""
+
+
+class NoSignalError(SrlSweError, RuntimeError):
+    """No group of rollouts varies in reward, so that there is nothing to learn from."""
 
 
 class MalformedActionError(SrlSweError, ValueError):

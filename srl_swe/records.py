@@ -31,6 +31,8 @@ class RepositorySource:
     """``pypi``: the release that has the fix, which the gold patch and the hidden tests are taken from."""
     fixed: bool = False
     """``folder``: the folder holds the *fixed* code; the base state is made by applying the gold patch in reverse."""
+    source_paths: tuple[str, ...] = ()
+    """``pypi``: the paths whose difference between the releases is the gold patch; empty: the package's own source files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,8 @@ class Task:
     """pytest node ids that fail at the base state and pass with the gold patch."""
     pass_to_pass: tuple[str, ...] = ()
     """pytest node ids that pass before and after. With ``fail_to_pass``: the exact inventory of ``test_paths``."""
+    excluded_tests: tuple[str, ...] = ()
+    """pytest node ids in ``test_paths`` that are not run: flaky, or failing for reasons of the sandbox (no network …)."""
     timeout_s: float = 120.0
     """Seconds the test run may take."""
 
@@ -166,6 +170,8 @@ class StepInstance:
 
 class TestOutcome(enum.StrEnum):
     """How one hidden test ended."""
+
+    __test__ = False  # pytest takes classes called Test… for tests
 
     PASSED = "passed"
     FAILED = "failed"

@@ -1,0 +1,6 @@
+"""gymnasium environments over text: what an agent sees, how its answer is read, and what it is worth.
+
+- `actions`: the one grammar of an answer; `prompts`: the chat; `scoring`: the reward of one step.
+- `repo`: `RepoEnv`, registered as ``srl_swe/Repo-v0``; `options` and `snapshots` are its parts.
+- `expert_replay`: `ExpertReplay`, the wrapper that is Supervised Reinforcement Learning.
+"""

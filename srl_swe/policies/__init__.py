@@ -1,0 +1,1 @@
+"""Who acts: models behind engines, and scripted policies."""

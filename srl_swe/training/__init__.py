@@ -1,0 +1,1 @@
+"""How a policy learns: samples, losses, objectives, the learner and the loop."""

@@ -1,0 +1,96 @@
+"""The ``srl-swe`` command: parses, calls one of `srl_swe.commands`, and turns what goes wrong into one message.
+
+Exit codes: 0 done; 1 the check that was asked for found something; 2 wrong input, or the world failed; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tyro.extras import SubcommandApp
+
+DESCRIPTION = "Train coding agents against containerised repositories by Supervised Reinforcement Learning."
+
+FAILED, INTERRUPTED = 2, 130
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; the parser itself leaves by `SystemExit`."""
+    try:
+        signal.signal(signal.SIGTERM, _interrupt)
+        return _run(list(sys.argv[1:] if args is None else args))
+    except KeyboardInterrupt:
+        return _say("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more can be said, and the interpreter must not try to at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _run(args: list[str]) -> int:
+    from srl_swe.errors import SrlSweError
+
+    try:
+        if args == ["--version"]:
+            from srl_swe import __version__
+
+            print(f"srl-swe {__version__}")
+            return 0
+        return int(_app().cli(prog="srl-swe", description=DESCRIPTION, args=args) or 0)
+    except SrlSweError as error:
+        return _say(f"error: {error}", FAILED)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _say(f"error: {_describe(error)}", FAILED)
+
+
+def _app() -> SubcommandApp:
+    from tyro.extras import SubcommandApp
+
+    from srl_swe.commands import doctor, evaluation, experts, tasks, training
+
+    app, task_commands, expert_commands, model_commands = (SubcommandApp() for _ in range(4))
+    app.command(doctor.doctor)
+    task_commands.command(name="list")(tasks.list_tasks)
+    task_commands.command(tasks.show)
+    task_commands.command(tasks.validate)
+    task_commands.command(tasks.build)
+    app.command(task_commands, name="tasks", help="List, show, validate and build tasks.")
+    expert_commands.command(experts.record)
+    app.command(expert_commands, name="experts", help="Record expert trajectories.")
+    app.command(experts.replay)
+    app.command(training.train)
+    app.command(name="eval")(evaluation.evaluate_policy)
+    app.command(name="report")(evaluation.write_report)
+    app.command(evaluation.demo)
+    model_commands.command(name="fetch")(training.fetch_model)
+    app.command(model_commands, name="model", help="Get a model.")
+    return app
+
+
+def _describe(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}the disk is full; free some space and run the same command again"
+    return f"{where}{error.strerror or error}"
+
+
+def _say(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

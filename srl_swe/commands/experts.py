@@ -1,0 +1,121 @@
+"""``srl-swe experts record`` and ``srl-swe replay``."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from srl_swe.commands.output import console, print_table, verdict
+from srl_swe.commands.suites import Suites, TaskIds, prepare_all, prepare_each, read_tasks, sweep_first
+from srl_swe.errors import ConfigError
+from srl_swe.records import Split, Trajectory
+
+
+def default_trajectories(suite: str) -> Path:
+    """Where the trajectories of a suite are: committed beside the suites, or recorded into the cache."""
+    from srl_swe.sandbox.cache import cache_dir
+
+    committed = Path("trajectories") / f"{suite}.jsonl"
+    return committed if committed.is_file() else cache_dir() / "trajectories" / f"{suite}.jsonl"
+
+
+def load_trajectories(files: tuple[Path, ...], suites: list[str]) -> list[Trajectory]:
+    """The trajectories of the files named, or of the suites' own files where they are there.
+
+    Raises:
+        ConfigError: no file is named and no suite has one.
+        TrajectoryError: a file is wrong.
+    """
+    from srl_swe.experts.trajectories import read_trajectories
+
+    chosen = list(files) or [path for suite in suites if (path := default_trajectories(suite)).is_file()]
+    if not chosen:
+        raise ConfigError(f"no trajectories of {', '.join(suites)}; record them: srl-swe experts record")
+    return [trajectory for path in chosen for trajectory in read_trajectories(path)]
+
+
+def record(
+    suites: Suites = (), *, out: Path | None = None, split: Split | None = None, task: TaskIds = (), seeds: int = 1
+) -> int:
+    """Record the oracle expert in real containers. Exits with 1 if a task could not be recorded, or ends unsolved.
+
+    Args:
+        suites: Suite folders; every one in envs/ by default.
+        out: File to write; by default a file for each suite in the cache.
+        split: Only this split.
+        task: Only this task; may be given several times.
+        seeds: Trajectories a task, each told in other words.
+    """
+    from srl_swe.experts.recording import Recorded, record_suite
+    from srl_swe.sandbox.cache import cache_dir
+
+    if seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
+    tasks = read_tasks(suites, split=split, ids=task)
+    sweep_first()
+    printer = console()
+
+    def report(result: Recorded) -> None:
+        if result.trajectory is None:
+            printer.print(verdict(False), result.task_id, result.error or "", markup=False)
+        else:
+            solved = verdict(result.trajectory.resolved, yes="solved", no="not solved")
+            there = "was there already" if result.reused else ""
+            printer.print(solved, result.task_id, f"{len(result.trajectory.steps)} steps", there)
+
+    results = []
+    for suite, group in itertools.groupby(tasks, key=lambda t: t.suite):
+        file = out or cache_dir() / "trajectories" / f"{suite}.jsonl"
+        results += record_suite(prepare_each(list(group)), file, seeds=range(seeds), on_progress=report)
+        printer.print(f"written: {file}", markup=False)
+    good = sum(bool(r.trajectory and r.trajectory.resolved) for r in results)
+    printer.print(f"{good} of {len(results)} trajectories end solved")
+    return 0 if good == len(results) else 1
+
+
+def replay(file: Positional[Path], suites: Suites = (), *, task: TaskIds = (), show: bool = False) -> int:
+    """Run recorded trajectories again, step by step. Exits with 1 if one that was solved is not any more.
+
+    Args:
+        file: The trajectories.
+        suites: Suite folders that hold their tasks; every one in envs/ by default.
+        task: Only this task; may be given several times.
+        show: Print what was recorded and what came back where the two differ.
+    """
+    from srl_swe.experts.replay import ReplayReport
+    from srl_swe.experts.replay import replay as run_again
+    from srl_swe.experts.trajectories import read_trajectories
+
+    trajectories = read_trajectories(file)
+    ids = task or tuple(dict.fromkeys(t.task_id for t in trajectories))
+    tasks = {t.task_id: t for t in read_tasks(suites, ids=ids)}
+    chosen = [t for t in trajectories if t.task_id in tasks]
+    if not chosen:
+        raise ConfigError(f"{file}: holds no trajectory of {', '.join(tasks)}")
+    sweep_first()
+    prepared = {p.task.task_id: p for p in prepare_all(list(tasks.values()))}
+    rows, lost = [], 0
+    for trajectory in chosen:
+        report: ReplayReport = run_again(trajectory, prepared[trajectory.task_id])
+        lost += bool(trajectory.resolved and not report.resolved)
+        drifted = ", ".join(str(k + 1) for k in report.drifted) or "none"
+        notes = [f"{report.skipped} steps after the end"] if report.skipped else []
+        notes += ["the task has changed since"] if report.stale else []
+        solved = verdict(report.resolved, yes="solved", no="not solved", unknown="not submitted")
+        rows.append((trajectory.trajectory_id, len(report.steps), drifted, solved, "; ".join(notes)))
+        if show:
+            _show_drift(report)
+    print_table(["trajectory", "steps", "steps that drifted", "end", "notes"], rows)
+    return 1 if lost else 0
+
+
+def _show_drift(report: object) -> None:
+    from srl_swe.experts.replay import ReplayReport
+
+    assert isinstance(report, ReplayReport)
+    for step in report.steps:
+        if step.drift:
+            rows = [(step.recorded, step.observed)]
+            print_table(["recorded", "now"], rows, title=f"{report.trajectory_id}, step {step.step + 1}: {step.action}")

@@ -1,0 +1,69 @@
+"""Which tasks a command works on, and the images they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.progress import track
+
+from srl_swe.commands.output import console
+from srl_swe.errors import ConfigError
+from srl_swe.records import PreparedTask, Split, Task
+
+Suites = tyro.conf.Positional[tuple[Path, ...]]
+"""Suite folders, anywhere among the options."""
+TaskIds = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+"""``--task A --task B``: a list would swallow the suites after it."""
+
+DEFAULT_FOLDER = Path("envs")
+
+
+def read_tasks(suites: Sequence[Path], *, split: Split | None = None, ids: Sequence[str] = ()) -> list[Task]:
+    """The tasks of the suites named, or of every suite in ``envs``.
+
+    Raises:
+        ConfigError: none is named and there is no ``envs``.
+        TaskError: a suite is wrong.
+    """
+    from srl_swe.tasks.folder import read_suites
+
+    chosen = list(suites) or sorted(path.parent for path in DEFAULT_FOLDER.glob("*/suite.toml"))
+    if not chosen:
+        raise ConfigError(f"name at least one suite folder (there is none in {DEFAULT_FOLDER}/ here)")
+    return read_suites(chosen, split=split, ids=ids)
+
+
+def sweep_first() -> None:
+    """Remove what killed processes left behind; every command that opens sandboxes begins with it.
+
+    Raises:
+        EngineUnavailableError: no container engine answers.
+    """
+    from srl_swe.sandbox import sweep
+
+    if removed := sweep():
+        console(stderr=True).print(f"removed {removed} left over from processes that were killed")
+
+
+def prepare_each(tasks: Sequence[Task]) -> Iterator[PreparedTask]:
+    """Build, or find, each task's image.
+
+    Raises:
+        EngineUnavailableError: no container engine answers.
+        ImageBuildError: an image cannot be built.
+    """
+    from srl_swe.sandbox.engine import connect
+    from srl_swe.tasks.prepare import prepare
+
+    with closing(connect()) as client:
+        for task in tasks:
+            yield prepare(task, client=client)
+
+
+def prepare_all(tasks: Sequence[Task]) -> list[PreparedTask]:
+    """Like `prepare_each`, with a progress bar."""
+    return list(track(prepare_each(tasks), "images", total=len(tasks), console=console(stderr=True)))

@@ -1,0 +1,164 @@
+"""One episode: an environment, who it is for, and what has happened in it so far."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from srl_swe.environments.actions import parse_action
+from srl_swe.errors import EngineUnavailableError, InfrastructureError, MalformedActionError
+from srl_swe.records import Ending, EpisodeResult, Message, PreparedTask, Verdict
+
+
+class Environment(Protocol):
+    """What an episode needs of a gymnasium environment with text actions."""
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[str, dict[str, Any]]: ...
+
+    def step(self, action: str, /) -> tuple[str, Any, bool, bool, dict[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+    def patch(self) -> str:
+        """The student's change so far."""
+        ...
+
+
+EnvironmentFactory = Callable[[PreparedTask, int], Environment]
+"""Make, but not yet start, the environment of a task with a step limit."""
+
+
+def repo_environment(prepared: PreparedTask, max_steps: int) -> Environment:
+    """The environment of a task whose image is already built."""
+    from srl_swe.environments.repo import RepoEnv  # brings the docker client along, half a second of import
+
+    return RepoEnv(tasks=[prepared], max_steps=max_steps)
+
+
+@dataclass(kw_only=True)
+class Episode:
+    """A running episode. `start` and `advance` are called from threads, one at a time for each episode."""
+
+    prepared: PreparedTask
+    """The task."""
+    environment: Environment
+    """Its world."""
+    attempt: int = 1
+    """2 after an infrastructure failure."""
+    conversation: tuple[Message, ...] = ()
+    """The chat so far."""
+    transcript: list[dict[str, Any]] = field(default_factory=list)
+    """What was answered and what came back, a step each."""
+    malformed: int = 0
+    """Answers that held no action."""
+    ending: Ending | None = None
+    """Why it ended; ``None`` while it runs."""
+    verdict: Verdict | None = None
+    """What grading found."""
+    patch: str = ""
+    """The student's change at the end."""
+    failure: str | None = None
+    """What failed that is not the student's doing."""
+    started: float = field(default_factory=time.monotonic)
+    """When it began."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits for an answer."""
+        return self.ending is None
+
+    def start(self, seed: int) -> None:
+        """Open the world.
+
+        Raises:
+            EngineUnavailableError: no episode can be run at all.
+        """
+        with self._failures():
+            options = {"task": self.prepared.task.task_id}
+            _, info = self.environment.reset(seed=seed, options=options)
+            self.conversation = tuple(info["messages"])
+
+    def advance(self, answer: str) -> None:
+        """Give an answer, and close the world if that ended the episode.
+
+        Raises:
+            EngineUnavailableError: no episode can be run at all.
+        """
+        try:
+            thought, command = parse_action(answer)[0], parse_action(answer)[1].command
+        except MalformedActionError:
+            thought, command = "", None
+            self.malformed += 1
+        with self._failures():
+            observation, _, terminated, truncated, info = self.environment.step(answer)
+            self.conversation = tuple(info["messages"])
+            self.transcript.append(
+                {"answer": answer, "thought": thought, "action": command, "observation": observation}
+            )
+            if terminated or truncated:
+                self._end(info, truncated=truncated)
+        if not self.is_live:
+            self.close()
+
+    def close(self) -> None:
+        """Close the world; what fails here is for the next sweep, not a reason to lose a result."""
+        with contextlib.suppress(InfrastructureError):
+            self.environment.close()
+
+    def result(self, policy: str) -> EpisodeResult:
+        """The line of ``results.jsonl``."""
+        assert self.ending is not None
+        task, failed = self.prepared.task, self.failure is not None
+        return EpisodeResult(
+            task_id=task.task_id,
+            repository=task.repository,
+            split=task.split,
+            policy=policy,
+            solved=None if failed else bool(self.verdict and self.verdict.solved),
+            ending=self.ending,
+            steps=len(self.transcript),
+            malformed=self.malformed,
+            seconds=round(time.monotonic() - self.started, 3),
+            patch=self.patch,
+            tampering=self.verdict.tampering if self.verdict else (),
+            error=self.failure,
+        )
+
+    def record(self, policy: str) -> dict[str, Any]:
+        """The line of ``transcripts.jsonl``: the result without the patch, and every step."""
+        fields = dataclasses.asdict(self.result(policy))
+        del fields["patch"]
+        verdict = self.verdict
+        tests = {name: str(outcome) for name, outcome in verdict.outcomes.items()} if verdict else {}
+        return fields | {"problem": self.prepared.task.problem_statement, "tests": tests, "transcript": self.transcript}
+
+    def _end(self, info: dict[str, Any], *, truncated: bool) -> None:
+        self.verdict = info.get("verdict")
+        ending = info.get("ending") or (Ending.STEP_LIMIT if truncated else Ending.SUBMITTED)
+        failure = self.verdict.infrastructure if self.verdict and self.verdict.solved is None else None
+        if ending.is_error() or (self.verdict and self.verdict.solved is None):
+            self._fail(failure or str(info.get("error") or "the environment ended the episode with no reason"))
+            return
+        self.ending = ending
+        # At the step limit the verdict does not hang on it.
+        with contextlib.suppress(InfrastructureError):
+            self.patch = self.environment.patch()
+
+    def _fail(self, why: str) -> None:
+        self.ending, self.failure = Ending.INFRASTRUCTURE, why
+
+    @contextlib.contextmanager
+    def _failures(self) -> Any:
+        try:
+            yield
+        except EngineUnavailableError:
+            raise
+        except InfrastructureError as error:
+            self._fail(f"{type(error).__name__}: {error}")
+            self.close()

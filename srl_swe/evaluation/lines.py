@@ -1,0 +1,140 @@
+"""Files that survive a kill: JSON Lines appended durably, and small files replaced whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from srl_swe.errors import ConfigError, StorageError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that readers see the old one or the new one, never half.
+
+    Raises:
+        StorageError: the disk is full, the folder read-only …
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+                out.write(text)
+                out.flush()
+                os.fsync(out.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:  # Ctrl-C too: nothing half-written stays behind
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON line and wait until it is on the disk.
+
+    Raises:
+        StorageError: the disk is full, the folder read-only …; a half-written line is taken back.
+    """
+    line = (json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n").encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as out:
+            start = out.tell()
+            try:
+                written = 0
+                while written < len(line):
+                    written += out.write(line[written:])
+                os.fsync(out.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    out.truncate(start)
+                raise
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every record of a JSON Lines file; none where there is no file.
+
+    A last line without its newline is one that a kill cut off, and is left out.
+
+    Raises:
+        ConfigError: any other line is not a JSON object; file and line are named.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    records = []
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}:{number}: not valid JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ConfigError(f"{path}:{number}: expected a JSON object")
+        records.append(record)
+    return records
+
+
+def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+    """Read a JSON Lines file, drop the lines that are cut off or not to be kept from the disk too, return the rest."""
+    records = [record for record in read_lines(path) if keep(record)]
+    text = "".join(json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n" for record in records)
+    if path.exists() and path.read_bytes() != text.encode():
+        write_atomically(path, text)
+    return records
+
+
+def check_meta(path: Path, section: str, expected: dict[str, Any]) -> None:
+    """Note in ``meta.json`` how a folder's results are made, or check that they are made the same way.
+
+    Raises:
+        ConfigError: the folder holds results of another kind; the first difference is named.
+    """
+    meta = read_meta(path)
+    known = meta.get(section)
+    expected = json.loads(json.dumps(expected))  # as it will read back: tuples become lists
+    if known is None:
+        write_atomically(path, json.dumps(meta | {section: expected}, indent=2, sort_keys=True) + "\n")
+        return
+    for key in sorted({*known, *expected}):
+        if known.get(key) != expected.get(key):
+            raise ConfigError(
+                f"{path}: this folder holds results with {section}.{key} = {_short(known.get(key))}, now it is"
+                f" {_short(expected.get(key))}; give another folder, or remove this one to start again"
+            )
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The content of a ``meta.json``; empty where there is none.
+
+    Raises:
+        ConfigError: it is not a JSON object.
+    """
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(meta, dict):
+        raise ConfigError(f"{path}: expected a JSON object")
+    return meta
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "…"

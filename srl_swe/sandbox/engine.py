@@ -1,0 +1,70 @@
+"""Finds the container engine: anything that answers the Docker API, Podman included."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import docker
+import requests
+
+from srl_swe.errors import EngineUnavailableError
+
+PRIVATE_SOCKET = "unix:///run/srl-swe/docker.sock"
+"""Where ``docker/engine.sh`` puts the private engine's socket."""
+
+REQUEST_TIMEOUT_S = 600
+"""Importing the base image is the longest single request."""
+
+
+def candidates() -> list[str]:
+    """Return the addresses that `connect` tries, first to last. The order is the one of ``docker/engine.sh``."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    found = [os.environ.get("DOCKER_HOST"), PRIVATE_SOCKET, "unix:///var/run/docker.sock"]
+    found += [f"unix://{runtime}/docker.sock"] if runtime else []
+    found += [f"unix://{Path.home()}/.docker/run/docker.sock", "unix:///run/podman/podman.sock"]
+    found += [f"unix://{runtime}/podman/podman.sock"] if runtime else []
+    return list(dict.fromkeys(address for address in found if address))
+
+
+def connect() -> docker.DockerClient:
+    """Return a client of the first engine that answers. The caller closes it.
+
+    Raises:
+        EngineUnavailableError: none answers; the message says what was tried.
+    """
+    tried: list[str] = []
+    for address in candidates():
+        socket = address.removeprefix("unix://")
+        if socket != address and not Path(socket).exists():
+            tried.append(f"  {address}: not there")
+            continue
+        try:
+            return _open(address)
+        except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
+            tried.append(f"  {address}: {_reason(error)}")
+    raise EngineUnavailableError(
+        "no container engine answers; run docker/engine.sh start (or start Docker or Podman). Tried:\n"
+        + "\n".join(tried)
+    )
+
+
+def _open(address: str) -> docker.DockerClient:
+    """Connect to one address; a client that does not answer is closed again."""
+    if address == os.environ.get("DOCKER_HOST"):
+        client = docker.from_env(timeout=REQUEST_TIMEOUT_S)  # reads the TLS variables too
+    else:
+        client = docker.DockerClient(base_url=address, timeout=REQUEST_TIMEOUT_S)
+    try:
+        client.ping()
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _reason(error: Exception) -> str:
+    """Return the innermost cause in one line: the outer ones only repeat it."""
+    while (inner := error.__cause__ or error.__context__) is not None and isinstance(inner, Exception):
+        error = inner
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,244 @@
+"""Our own task format: a suite is a folder, a task is a folder in its ``tasks/``.
+
+::
+
+    <suite>/suite.toml                  name, description
+    <suite>/repositories/<name>/        code that tasks of kind "folder" stand on (any place will do)
+    <suite>/tasks/<task>/task.toml      the declaration, below
+    <suite>/tasks/<task>/problem.md     the issue, as the student sees it
+    <suite>/tasks/<task>/gold.patch     the fix, from the base state; not for kind "pypi"
+    <suite>/tasks/<task>/tests/…        the hidden test files, at their path in the repository; not for kind "pypi"
+
+``task.toml``::
+
+    schema = 1
+    repository = "ledger"               # name; splits are by repository
+    split = "train"                     # or "heldout"
+    requirements = ["attrs>=23"]        # optional: pip requirements of the repository and its tests
+    install = false                     # optional: pip-install the repository itself
+    timeout_s = 120                     # optional: of the test run
+
+    [source]                            # one of three
+    kind = "folder"                     # a folder on this machine
+    path = "../../repositories/ledger"  #   relative to the task's folder
+    fixed = true                        #   it holds the fixed code: the base state is gold.patch applied in reverse
+
+    kind = "git"                        # a clone
+    url = "https://…"                   #   or a folder, relative to the task's folder
+    base_commit = "…"
+
+    kind = "pypi"                       # source distributions; the gold patch is the difference of the two
+    package = "sqlparse"
+    version = "0.4.0"                   #   the release with the bug
+    fixed_version = "0.4.1"             #   the release with the fix, and with the tests
+    source_paths = ["sqlparse"]         #   optional: what of the difference is the gold patch
+
+    [tests]
+    paths = ["tests/test_x.py"]         # hidden test files, and files they need
+    FAIL_TO_PASS = ["tests/test_x.py::test_a"]
+    PASS_TO_PASS = []                   # with FAIL_TO_PASS: every test in these files …
+    EXCLUDED = []                       # … except these, which are not run (flaky, or in need of a network)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, cast
+
+from srl_swe.errors import TaskError
+from srl_swe.records import RepositorySource, Split, Task
+from srl_swe.tasks.fields import Fields, read_text
+
+SCHEMA = 1
+_SPLITS = ("train", "heldout")
+
+
+def read_task(folder: Path) -> Task:
+    """Read one task folder. Nothing is downloaded or built.
+
+    Raises:
+        TaskError: naming the file, the field and what was expected.
+    """
+    folder = Path(folder).resolve()
+    if not folder.is_dir():
+        raise TaskError(f"{folder}: not a task folder")
+    return _read_task(folder, _suite_name(folder.parent.parent))
+
+
+def read_suite(path: Path) -> list[Task]:
+    """Read every task of a suite, by name.
+
+    Raises:
+        TaskError: naming the file, the field and what was expected.
+    """
+    path = Path(path).resolve()
+    if not path.is_dir():
+        raise TaskError(f"{path}: not a suite: no such folder")
+    name = _suite_name(path)
+    folders = sorted(p for p in (path / "tasks").glob("*") if p.is_dir() and not p.name.startswith((".", "_")))
+    if not folders:
+        raise TaskError(f"{path / 'tasks'}: expected at least one task folder")
+    tasks = [_read_task(folder, name) for folder in folders]
+    _check_splits(tasks)
+    return tasks
+
+
+def read_suites(paths: Iterable[str | Path], *, split: Split | None = None, ids: Sequence[str] = ()) -> list[Task]:
+    """Read several suites, and choose from them.
+
+    Args:
+        paths: Suite folders.
+        split: Only tasks of this split.
+        ids: Only these tasks, by id or by the part after the slash; each must be there.
+
+    Raises:
+        TaskError: a suite is wrong, an id is not there, or nothing is left.
+    """
+    tasks: dict[str, Task] = {}
+    # A suite that is named twice is read once; dict keeps the order.
+    for path in dict.fromkeys(Path(p).resolve() for p in paths):
+        for task in read_suite(path):
+            if task.task_id in tasks:
+                first = tasks[task.task_id].folder
+                raise TaskError(f"{task.folder}: {task.task_id} is already in {first}; suites need different names")
+            tasks[task.task_id] = task
+    _check_splits(tasks.values())
+    chosen = list(tasks.values()) if not ids else list(dict.fromkeys(_find(tasks, wanted) for wanted in ids))
+    if split is not None:
+        outside = [task.task_id for task in chosen if task.split != split]
+        if ids and outside:
+            raise TaskError(f"{outside[0]}: is not in the {split} split")
+        chosen = [task for task in chosen if task.split == split]
+    if not chosen:
+        raise TaskError(
+            f"no task{f' of the {split} split' if split else ''} in {', '.join(map(str, paths)) or 'no suite'}"
+        )
+    return chosen
+
+
+def _find(tasks: dict[str, Task], wanted: str) -> Task:
+    found = [task for name, task in tasks.items() if wanted in (name, name.partition("/")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise TaskError(f"{wanted}: several tasks have this name: {', '.join(task.task_id for task in found)}")
+    close = difflib.get_close_matches(wanted, tasks, n=3)
+    raise TaskError(f"{wanted}: no such task" + (f"; did you mean {' or '.join(close)}?" if close else ""))
+
+
+def _suite_name(path: Path) -> str:
+    fields = Fields.read(path / "suite.toml")
+    name = fields.text("name")
+    if "/" in name or name != name.strip():
+        fields.fail("name", f"expected a name without '/', got {name!r}")
+    fields.text("description", "")
+    fields.finish()
+    return name
+
+
+def _read_task(folder: Path, suite: str) -> Task:
+    fields = Fields.read(folder / "task.toml")
+    fields.exactly("schema", SCHEMA)
+    repository = fields.text("repository")
+    split = cast(Split, fields.text("split", choices=_SPLITS))
+    requirements = fields.texts("requirements", ())
+    for requirement in requirements:
+        if requirement.lstrip().startswith("-"):
+            fields.fail("requirements", f"expected a pip requirement, got the option {requirement!r}")
+    install = fields.flag("install", False)
+    timeout_s = fields.positive("timeout_s", 120.0)
+    source = _read_source(fields.table("source"), folder)
+    paths, fail_to_pass, pass_to_pass, excluded = _read_tests(fields.table("tests"), folder, source)
+    fields.finish()
+    problem = read_text(folder / "problem.md").strip()
+    if not problem:
+        raise TaskError(f"{folder / 'problem.md'}: expected the problem statement, the file is empty")
+    if source.kind != "pypi" and not read_text(folder / "gold.patch").strip():
+        raise TaskError(f"{folder / 'gold.patch'}: expected a unified diff, the file is empty")
+    return Task(
+        task_id=f"{suite}/{folder.name}",
+        suite=suite,
+        repository=repository,
+        split=split,
+        problem_statement=problem,
+        folder=folder,
+        source=source,
+        requirements=requirements,
+        install=install,
+        test_paths=paths,
+        fail_to_pass=fail_to_pass,
+        pass_to_pass=pass_to_pass,
+        excluded_tests=excluded,
+        timeout_s=timeout_s,
+    )
+
+
+def _read_source(fields: Fields, folder: Path) -> RepositorySource:
+    kind = cast(Literal["folder", "git", "pypi"], fields.text("kind", choices=("folder", "git", "pypi")))
+    if kind == "folder":
+        place = folder / fields.text("path")
+        if not place.is_dir():
+            fields.fail("path", f"expected a folder (relative to {folder}), {place} is none")
+        source = RepositorySource(kind=kind, location=str(place.resolve()), fixed=fields.flag("fixed", False))
+    elif kind == "git":
+        url = fields.text("url")
+        if url.startswith("-"):
+            fields.fail("url", f"expected a URL or a folder, got {url!r}")
+        local = folder / url
+        location = str(local.resolve()) if "://" not in url and local.is_dir() else url
+        source = RepositorySource(kind=kind, location=location, version=fields.text("base_commit"))
+        if source.version.startswith("-"):
+            fields.fail("base_commit", f"expected a commit, got {source.version!r}")
+    else:
+        source = RepositorySource(
+            kind=kind,
+            location=fields.text("package"),
+            version=fields.text("version"),
+            fixed_version=fields.text("fixed_version"),
+            source_paths=fields.paths("source_paths", ()),
+        )
+        if source.version == source.fixed_version:
+            fields.fail("fixed_version", f"expected another release than version, got {source.version!r} twice")
+    fields.finish()
+    return source
+
+
+def _read_tests(fields: Fields, folder: Path, source: RepositorySource) -> tuple[tuple[str, ...], ...]:
+    paths = fields.paths("paths", allow_empty=False)
+    lists = {
+        "FAIL_TO_PASS": fields.texts("FAIL_TO_PASS", allow_empty=False),
+        "PASS_TO_PASS": fields.texts("PASS_TO_PASS", ()),
+        "EXCLUDED": fields.texts("EXCLUDED", ()),
+    }
+    fields.finish()
+    seen: dict[str, str] = {}
+    for key, node_ids in lists.items():
+        for node_id in node_ids:
+            file, separator, _ = node_id.partition("::")
+            if not separator:
+                fields.fail(key, f"expected a pytest node id such as {paths[0]}::test_name, got {node_id!r}")
+            if file not in paths:
+                fields.fail(key, f"expected tests in one of the files of paths ({', '.join(paths)}), got {node_id!r}")
+            if node_id in seen:
+                fields.fail(key, f"{node_id!r} is also in {seen[node_id]}")
+            seen[node_id] = key
+    if source.kind != "pypi":
+        for path in paths:
+            if not (folder / path).is_file():
+                fields.fail("paths", f"expected a file in the task's folder, {folder / path} is not there")
+            read_text(folder / path)
+    return paths, lists["FAIL_TO_PASS"], lists["PASS_TO_PASS"], lists["EXCLUDED"]
+
+
+def _check_splits(tasks: Iterable[Task]) -> None:
+    """A repository is on one side of the split, or what is held out was trained on."""
+    first: dict[str, Task] = {}
+    for task in tasks:
+        other = first.setdefault(task.repository, task)
+        if other.split != task.split:
+            raise TaskError(
+                f"{task.folder / 'task.toml'}: split: expected {other.split!r}, as in {other.task_id} of the same "
+                f"repository {task.repository!r}, got {task.split!r}"
+            )

@@ -1,0 +1,144 @@
+"""From a declaration to what grading needs: base state, gold patch, hidden tests, image."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from srl_swe.errors import TaskError
+from srl_swe.grading.paths import refusal
+from srl_swe.records import PreparedTask, Task
+from srl_swe.sandbox.engine import connect
+from srl_swe.sandbox.images import ImageSpec, build_image
+from srl_swe.tasks import host_git
+from srl_swe.tasks.fields import read_text
+from srl_swe.tasks.releases import fetch_sdist, unpack
+
+if TYPE_CHECKING:
+    import docker
+
+_NOT_SOURCE_FOLDERS = {
+    ".github", "benchmark", "benchmarks", "ci", "debian", "dist", "doc", "docs", "example", "examples", "requirements",
+    "scripts",
+}  # fmt: skip
+_NOT_COPIED = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".pytest_cache", "*.egg-info")
+
+
+def prepare(task: Task, *, client: docker.DockerClient | None = None) -> PreparedTask:
+    """Make the task's base state and its image, and find its gold patch and hidden tests.
+
+    What is there already (image, clone, source distribution) is used again.
+
+    Raises:
+        TaskError: naming the task's file: the source cannot be had, the gold patch does not apply, a test is missing.
+        EngineUnavailableError: no container engine answers.
+        ImageBuildError: the image cannot be built.
+    """
+    with tempfile.TemporaryDirectory(prefix="srl-swe-") as name:
+        # "testbed": the folder's name is the first thing in messages of tools that are run in it.
+        base = Path(name).resolve() / "testbed"
+        gold, tests = _materialise(task, base)
+        spec = ImageSpec(repository=base, requirements=task.requirements, install=task.install)
+        image = build_image(client or connect(), spec, name=task.task_id.replace("/", "-"))
+    return PreparedTask(task=task, image=image, gold_patch=gold, test_files=tests)
+
+
+def _materialise(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Write the base state to ``base``; return the gold patch and the hidden tests."""
+    declaration = str(task.folder / "task.toml")
+    if task.source.kind == "pypi":
+        try:
+            return _from_releases(task, base)
+        except TaskError as error:
+            # The parts below do not know which task they work for.
+            raise (
+                error if str(error).startswith(declaration) else TaskError(f"{declaration}: source: {error}")
+            ) from None
+    if task.source.kind == "git":
+        host_git.checkout(task.source.location, task.source.version, base, where=declaration)
+    else:
+        source = Path(task.source.location)
+        if not source.is_dir():
+            raise TaskError(f"{declaration}: source.path: expected a folder, {source} is none")
+        shutil.copytree(source, base, symlinks=True, ignore=_NOT_COPIED)
+    patch = task.folder / "gold.patch"
+    gold = read_text(patch)
+    if task.source.fixed:
+        problem = host_git.apply(base, gold.encode(), reverse=True)
+        if problem is not None:
+            raise TaskError(f"{patch}: cannot be taken back from {task.source.location}: {problem}")
+    problem = host_git.apply(base, gold.encode(), check=True)
+    if problem is not None:
+        raise TaskError(f"{patch}: does not apply to the base state: {problem}")
+    return gold, tuple((path, read_text(task.folder / path)) for path in task.test_paths)
+
+
+def _from_releases(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
+    declaration = task.folder / "task.toml"
+    source = task.source
+    fixed = base.with_name("fixed")
+    unpack(fetch_sdist(source.location, source.version), base)
+    unpack(fetch_sdist(source.location, source.fixed_version), fixed)
+    tests = []
+    for path in task.test_paths:
+        if not (fixed / path).is_file():
+            raise TaskError(
+                f"{declaration}: tests.paths: expected a file of the source distribution of {source.location} "
+                f"{source.fixed_version}, it has no {path}"
+            )
+        tests.append((path, read_text(fixed / path)))
+    changes = _source_changes(base, fixed, source.source_paths)
+    if not changes:
+        where = f"{declaration}: source.{'source_paths' if source.source_paths else 'fixed_version'}"
+        raise TaskError(f"{where}: {source.version} and {source.fixed_version} have the same source files there")
+    gold = host_git.difference(base, changes, base.with_name("scratch")).decode()
+    problem = host_git.apply(base, gold.encode(), check=True)
+    if problem is not None:
+        raise TaskError(f"{declaration}: source: the difference of the releases does not apply: {problem}")
+    return gold, tuple(tests)
+
+
+def _source_changes(base: Path, fixed: Path, chosen: tuple[str, ...]) -> dict[str, bytes | None]:
+    """The source files that differ: path to the fixed content, ``None`` where the fix removes the file."""
+    paths = {
+        str(p.relative_to(root))
+        for root in (base, fixed)
+        for p in root.rglob("*")
+        if p.is_file() and not p.is_symlink()
+    }
+    changes: dict[str, bytes | None] = {}
+    for path in sorted(paths):
+        before, after = (_content(root / path) for root in (base, fixed))
+        if before != after and _is_source(path, base, fixed, chosen) and _is_text(before) and _is_text(after):
+            changes[path] = after
+    return changes
+
+
+def _is_source(path: str, base: Path, fixed: Path, chosen: tuple[str, ...]) -> bool:
+    # What grading would leave out of a student's patch has no place in the gold patch.
+    if refusal(path) is not None:
+        return False
+    if chosen:
+        return any(path == part or path.startswith(part + "/") for part in chosen)
+    parts = path.split("/")
+    if len(parts) == 1:
+        return path.endswith(".py")
+    if parts[0] in _NOT_SOURCE_FOLDERS:
+        return False
+    # A package, under whatever folder, or a folder named src or lib.
+    return parts[0] in ("src", "lib") or any((root / parts[0] / "__init__.py").is_file() for root in (base, fixed))
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() and not path.is_symlink() else None
+
+
+def _is_text(content: bytes | None) -> bool:
+    if content is None:
+        return True
+    try:
+        return "\0" not in content.decode()
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,98 @@
+"""Training data: step instances as token ids, in a seeded order that can be resumed at any place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from srl_swe.environments.actions import format_answer
+from srl_swe.errors import ConfigError
+from srl_swe.experts.instances import step_instances
+from srl_swe.experts.trajectories import read_trajectories
+from srl_swe.policies.chat import encode_answer, encode_prompt
+from srl_swe.records import StepInstance
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedInstance:
+    """A step instance with its token ids."""
+
+    instance: StepInstance
+    """Where it came from."""
+    prompt_ids: tuple[int, ...]
+    """The student's context ``[L]``."""
+    answer_ids: tuple[int, ...]
+    """The expert's thought and action, as the student would write them, with the end-of-turn token."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingData:
+    """All step instances of a run."""
+
+    instances: tuple[EncodedInstance, ...]
+    """In the files' order."""
+    too_long: int
+    """Step instances left out since their prompt is longer than allowed."""
+
+
+def load_training_data(
+    paths: Sequence[Path],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    history: int | None,
+    observation_chars: int,
+    max_prompt_tokens: int,
+) -> TrainingData:
+    """Read trajectories and encode their steps.
+
+    Raises:
+        TrajectoryError: a file is wrong.
+        ConfigError: a trajectory belongs to a held-out task, or nothing is left to train on.
+    """
+    encoded: list[EncodedInstance] = []
+    too_long = 0
+    for path in paths:
+        for trajectory in read_trajectories(path):
+            if trajectory.split != "train":
+                raise ConfigError(f"{path}: trajectory {trajectory.trajectory_id!r} is held out; training refuses it")
+            for instance in step_instances(trajectory, history=history, observation_chars=observation_chars):
+                prompt_ids = encode_prompt(tokenizer, instance.messages)
+                if len(prompt_ids) > max_prompt_tokens:
+                    too_long += 1
+                    continue
+                # Without a thought the answer would be malformed: an expert that gives none still shows the form.
+                answer = format_answer(instance.expert_thought or "Next step.", instance.expert_action)
+                encoded.append(
+                    EncodedInstance(
+                        instance=instance, prompt_ids=prompt_ids, answer_ids=encode_answer(tokenizer, answer)
+                    )
+                )
+    if not encoded:
+        raise ConfigError(f"no step instance to train on ({too_long} had prompts of over {max_prompt_tokens} tokens)")
+    return TrainingData(instances=tuple(encoded), too_long=too_long)
+
+
+class SeededOrder:
+    """An endless walk over ``size`` items, each epoch in a new order that depends on the seed and the epoch alone."""
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.seed = seed
+        self.position = 0
+        """Items taken so far: the whole state."""
+
+    def take(self, count: int) -> list[int]:
+        """Return the next ``count`` indices."""
+        taken = []
+        for _ in range(count):
+            epoch, place = divmod(self.position, self.size)
+            taken.append(int(np.random.default_rng([self.seed, epoch]).permutation(self.size)[place]))
+            self.position += 1
+        return taken

@@ -1,0 +1,46 @@
+"""The similarity reward is difflib's value, to the bit."""
+
+import difflib
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from srl_swe.rewards.similarity import matching_blocks, similarity
+
+TEXT = st.text(alphabet=st.sampled_from("abc \n`'éß✓"), max_size=300)
+
+
+@given(TEXT, TEXT, st.booleans())
+def test_equals_difflib(a: str, b: str, autojunk: bool) -> None:
+    expected = difflib.SequenceMatcher(None, a, b, autojunk=autojunk).ratio()
+    assert similarity(a, b, autojunk=autojunk) == expected
+
+
+def test_equals_difflib_on_long_commands() -> None:
+    generator = random.Random(0)
+    for _ in range(50):
+        a = "".join(generator.choices("grep -rn sed python/", k=generator.randrange(200, 900)))
+        b = "".join(generator.choices("grep -rn sed python/", k=generator.randrange(200, 900)))
+        for autojunk in (False, True):
+            assert similarity(a, b, autojunk=autojunk) == difflib.SequenceMatcher(None, a, b, autojunk).ratio()
+
+
+def test_autojunk_is_off_by_default_and_matters() -> None:
+    a, b = "ab" * 150 + "c", "ba" * 150
+    assert similarity(a, b) > 0.9
+    assert similarity(a, b, autojunk=True) == 0.0  # every character of b is too frequent to count
+
+
+@pytest.mark.parametrize(("a", "b", "expected"), [("", "", 1.0), ("ls", "", 0.0), ("ls", "ls -a", 4 / 7)])
+def test_worked_by_hand(a: str, b: str, expected: float) -> None:
+    assert similarity(a, b) == pytest.approx(expected)
+
+
+@given(TEXT, TEXT)
+def test_blocks_make_the_ratio(a: str, b: str) -> None:
+    blocks = matching_blocks(a, b)
+    assert all(a[x.a_start : x.a_start + x.size] == b[x.b_start : x.b_start + x.size] for x in blocks)
+    if a or b:
+        assert similarity(a, b) == pytest.approx(2 * sum(x.size for x in blocks) / (len(a) + len(b)))
