@@ -55,7 +55,7 @@ def _run(args: list[str]) -> int:
 def _app() -> SubcommandApp:
     from tyro.extras import SubcommandApp
 
-    from srl_swe.commands import doctor, evaluation, experts, tasks, training
+    from srl_swe.commands import demo, doctor, evaluation, experts, tasks, training
 
     app, task_commands, expert_commands, model_commands = (SubcommandApp() for _ in range(4))
     app.command(doctor.doctor)
@@ -70,7 +70,7 @@ def _app() -> SubcommandApp:
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
     app.command(name="report")(evaluation.write_report)
-    app.command(evaluation.demo)
+    app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")
     return app

@@ -32,7 +32,7 @@ class RepositorySource:
     fixed: bool = False
     """``folder``: the folder holds the *fixed* code; the base state is made by applying the gold patch in reverse."""
     source_paths: tuple[str, ...] = ()
-    """``pypi``: the paths whose difference between the releases is the gold patch; empty: the package's own source files."""
+    """``pypi``: the paths whose difference between the releases is the gold patch; empty: the package's sources."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +66,7 @@ class Task:
     pass_to_pass: tuple[str, ...] = ()
     """pytest node ids that pass before and after. With ``fail_to_pass``: the exact inventory of ``test_paths``."""
     excluded_tests: tuple[str, ...] = ()
-    """pytest node ids in ``test_paths`` that are not run: flaky, or failing for reasons of the sandbox (no network …)."""
+    """pytest node ids in ``test_paths`` that are not run: flaky, or failing in a sandbox (no network …)."""
     timeout_s: float = 120.0
     """Seconds the test run may take."""
 

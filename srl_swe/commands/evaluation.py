@@ -1,4 +1,4 @@
-"""``srl-swe eval``, ``report`` and ``demo``."""
+"""``srl-swe eval`` and ``srl-swe report``."""
 
 from __future__ import annotations
 
@@ -137,20 +137,6 @@ def write_report(run: Positional[Path], *, out: Path | None = None) -> int:
             summary = steps.summarise_steps(records)
             console().print(f"{folder}: step similarity {number(summary.similarity)}", markup=False)
     console().print(f"written: {path}", markup=False)
-    return 0
-
-
-def demo(*, out: Path = Path("runs/demo"), long: bool = False) -> int:
-    """Train the embedded model by SRL, evaluate it before and after, and write the report.
-
-    Args:
-        out: The run's folder.
-        long: The run of up to two hours that is meant to show learning.
-    """
-    from srl_swe.evaluation.demo import run_demo
-
-    sweep_first()
-    run_demo(out=out, long=long)
     return 0
 
 

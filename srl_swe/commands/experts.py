@@ -13,12 +13,15 @@ from srl_swe.errors import ConfigError
 from srl_swe.records import Split, Trajectory
 
 
-def default_trajectories(suite: str) -> Path:
-    """Where the trajectories of a suite are: committed beside the suites, or recorded into the cache."""
+def trajectory_files(suite: str) -> list[Path]:
+    """A suite's trajectory files, one a split: committed beside the suites, or else recorded into the cache."""
     from srl_swe.sandbox.cache import cache_dir
 
-    committed = Path("trajectories") / f"{suite}.jsonl"
-    return committed if committed.is_file() else cache_dir() / "trajectories" / f"{suite}.jsonl"
+    for folder in (Path("trajectories"), cache_dir() / "trajectories"):
+        files = [folder / f"{suite}.{split}.jsonl" for split in ("train", "heldout")]
+        if found := [file for file in files if file.is_file()]:
+            return found
+    return []
 
 
 def load_trajectories(files: tuple[Path, ...], suites: list[str]) -> list[Trajectory]:
@@ -30,7 +33,7 @@ def load_trajectories(files: tuple[Path, ...], suites: list[str]) -> list[Trajec
     """
     from srl_swe.experts.trajectories import read_trajectories
 
-    chosen = list(files) or [path for suite in suites if (path := default_trajectories(suite)).is_file()]
+    chosen = list(files) or [path for suite in suites for path in trajectory_files(suite)]
     if not chosen:
         raise ConfigError(f"no trajectories of {', '.join(suites)}; record them: srl-swe experts record")
     return [trajectory for path in chosen for trajectory in read_trajectories(path)]
@@ -43,7 +46,7 @@ def record(
 
     Args:
         suites: Suite folders; every one in envs/ by default.
-        out: File to write; by default a file for each suite in the cache.
+        out: Folder to write ``<suite>.<split>.jsonl`` to; by default one in the cache.
         split: Only this split.
         task: Only this task; may be given several times.
         seeds: Trajectories a task, each told in other words.
@@ -51,6 +54,7 @@ def record(
     from srl_swe.experts.recording import Recorded, record_suite
     from srl_swe.sandbox.cache import cache_dir
 
+    folder = out or cache_dir() / "trajectories"
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     tasks = read_tasks(suites, split=split, ids=task)
@@ -66,8 +70,10 @@ def record(
             printer.print(solved, result.task_id, f"{len(result.trajectory.steps)} steps", there)
 
     results = []
-    for suite, group in itertools.groupby(tasks, key=lambda t: t.suite):
-        file = out or cache_dir() / "trajectories" / f"{suite}.jsonl"
+    ordered = sorted(tasks, key=lambda t: (t.suite, t.split))
+    for (suite, part), group in itertools.groupby(ordered, key=lambda t: (t.suite, t.split)):
+        # A file a split: training takes a whole file and refuses held-out trajectories.
+        file = folder / f"{suite}.{part}.jsonl"
         results += record_suite(prepare_each(list(group)), file, seeds=range(seeds), on_progress=report)
         printer.print(f"written: {file}", markup=False)
     good = sum(bool(r.trajectory and r.trajectory.resolved) for r in results)

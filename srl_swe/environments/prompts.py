@@ -24,7 +24,7 @@ Edit: str_replace_editor str_replace FILE --old_str 'old' --new_str 'new'
 When it is fixed: submit"""
 """Short on purpose: a small model on a CPU pays for every token of it at every step."""
 
-OBSERVATION_CHARS = 500
+OBSERVATION_CHARS = 300
 """Longest observation shown by default, in characters."""
 PROBLEM_CHARS = 700
 """Longest problem statement shown by default, in characters."""

@@ -72,7 +72,7 @@ class RepoEnv(gymnasium.Env[str, str]):
     Without a task, the seeded generator chooses one.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"]}  # noqa: RUF012 -- as gymnasium declares it
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 -- as gymnasium declares it
 
     def __init__(
         self,

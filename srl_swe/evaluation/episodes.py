@@ -67,6 +67,8 @@ class Episode:
     """What failed that is not the student's doing."""
     started: float = field(default_factory=time.monotonic)
     """When it began."""
+    seconds: float = 0.0
+    """How long it took, without the wait for the others of its last wave."""
 
     @property
     def is_live(self) -> bool:
@@ -110,6 +112,7 @@ class Episode:
         """Close the world; what fails here is for the next sweep, not a reason to lose a result."""
         with contextlib.suppress(InfrastructureError):
             self.environment.close()
+        self.seconds = self.seconds or round(time.monotonic() - self.started, 3)
 
     def result(self, policy: str) -> EpisodeResult:
         """The line of ``results.jsonl``."""
@@ -124,7 +127,7 @@ class Episode:
             ending=self.ending,
             steps=len(self.transcript),
             malformed=self.malformed,
-            seconds=round(time.monotonic() - self.started, 3),
+            seconds=self.seconds,
             patch=self.patch,
             tampering=self.verdict.tampering if self.verdict else (),
             error=self.failure,

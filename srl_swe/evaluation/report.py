@@ -248,9 +248,7 @@ def _missing(run: Path, phases: Sequence[Phase], metrics: Sequence[Any]) -> list
         if phase.results and expected > len(phase.results):
             missing.append(f"“{phase.name}” is not finished: {len(phase.results)} of {expected} episodes.")
         if lost := len(phase.results) - len(phase.judged):
-            missing.append(
-                f"“{phase.name}”: failed for no fault of the policy, and in no rate: {lost} episodes."
-            )
+            missing.append(f"“{phase.name}”: failed for no fault of the policy, and in no rate: {lost} episodes.")
     if not (run / "summary.json").exists():
         missing.append("No summary.json: how the run was made is not recorded.")
     return missing

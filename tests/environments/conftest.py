@@ -20,9 +20,9 @@ split = "train"
 kind = "folder"
 path = "../../repositories/tiny"
 [tests]
-paths = ["test_hidden.py"]
-FAIL_TO_PASS = ["test_hidden.py::test_more"]
-PASS_TO_PASS = ["test_hidden.py::test_nothing"]
+paths = ["tests/test_hidden.py"]
+FAIL_TO_PASS = ["tests/test_hidden.py::test_more"]
+PASS_TO_PASS = ["tests/test_hidden.py::test_nothing"]
 """
 HIDDEN = """\
 from adder import add

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import docker
 import gymnasium
 import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 
-import docker
 import srl_swe
 from srl_swe.environments.actions import format_answer
 from srl_swe.environments.expert_replay import ExpertReplay
@@ -183,8 +183,10 @@ def test_srl_in_a_container(env: RepoEnv, tiny_expert: Trajectory) -> None:
 def test_gymnasiums_own_checks(tiny_suite: Path, tiny_prepared: PreparedTask) -> None:  # noqa: ARG001 -- builds once
     env = gymnasium.make(ENV_ID, suites=[str(tiny_suite)], split="train", max_steps=3, render_mode="ansi")
     assert env.spec is not None and '"train"' in env.spec.to_json()
-    check_env(env.unwrapped, skip_render_check=False)
-    env.close()
+    try:
+        check_env(env.unwrapped)
+    finally:
+        env.close()
 
 
 @pytest.mark.docker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import docker
 import pytest
 
 from srl_swe.grading import grade, student_patch
@@ -19,8 +20,8 @@ HIDDEN = "tests/test_yen.py"
 
 
 @pytest.fixture(scope="module")
-def prepared() -> PreparedTask:
-    return prepare(read_task(TASK))
+def prepared(docker_client: docker.DockerClient) -> PreparedTask:
+    return prepare(read_task(TASK), client=docker_client)
 
 
 def change(prepared: PreparedTask, command: str, *, fix: bool = False) -> str:
@@ -223,11 +224,16 @@ def test_cheats(prepared: PreparedTask, cheat: str) -> None:
         assert verdict.refused_paths, verdict
 
 
-@pytest.mark.parametrize(
-    "cheat", [name for name, command in CHEATS.items() if ">>ledger" not in command and "git commit" not in command]
-)
-def test_files_of_cheats_do_not_hurt_a_fix(prepared: PreparedTask, cheat: str) -> None:
+def test_files_of_cheats_do_not_hurt_a_fix(prepared: PreparedTask) -> None:
     """What the policy leaves out is left out: the honest part of the same patch is graded as if it were alone."""
+    left_out = [name for name, command in CHEATS.items() if ">>ledger" not in command and "in place" not in name]
+    verdict = grade_change(prepared, "\n".join(CHEATS[name] for name in left_out), fix=True)
+    assert verdict.solved, verdict
+    assert len(verdict.refused_paths) >= len(left_out) - 1, verdict.refused_paths
+
+
+@pytest.mark.parametrize("cheat", [name for name in CHEATS if "in place" in name])
+def test_tests_that_are_replaced_come_back(prepared: PreparedTask, cheat: str) -> None:
     verdict = grade_change(prepared, CHEATS[cheat], fix=True)
     assert verdict.solved, verdict
-    assert verdict.refused_paths
+    assert "tests (" in str(verdict.refused_paths)

@@ -26,6 +26,7 @@ def suite(tmp_path: Path) -> Path:
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
 def test_good_tasks(suite: Path) -> None:
     seen: list[ValidationResult] = []
     results = validate_suite(read_suite(suite), on_result=seen.append)
@@ -35,6 +36,7 @@ def test_good_tasks(suite: Path) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
 def test_a_spoiled_gold_patch_is_named(suite: Path) -> None:
     gold = suite / "tasks" / "ledger-yen" / "gold.patch"
     gold.write_text(gold.read_text().replace("+        places = decimals(currency)", "+        places = 7"))
@@ -46,6 +48,7 @@ def test_a_spoiled_gold_patch_is_named(suite: Path) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
 def test_a_gold_patch_that_fixes_something_else(suite: Path) -> None:
     repository = suite / "repositories" / "ledger"
     (repository / "README.md").write_text("fixed\n")
@@ -57,6 +60,7 @@ def test_a_gold_patch_that_fixes_something_else(suite: Path) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
 def test_a_wrong_inventory(suite: Path) -> None:
     file = suite / "tasks" / "ledger-yen" / "task.toml"
     file.write_text(file.read_text().replace("test_export_euro", "test_export_pound"))
@@ -67,6 +71,7 @@ def test_a_wrong_inventory(suite: Path) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
 def test_the_image_holds_the_base_state_and_nothing_else(suite: Path) -> None:
     task = read_task(suite / "tasks" / "ledger-yen")
     prepared = prepare(task)

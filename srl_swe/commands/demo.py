@@ -1,0 +1,251 @@
+"""``srl-swe demo``: the whole way, from expert trajectories to a trained model and a page about it.
+
+Every part goes on where it was interrupted, and is skipped where it is done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from rich.progress import track
+
+from srl_swe.commands.output import console, number, percent
+from srl_swe.commands.suites import prepare_all, read_tasks, sweep_first
+from srl_swe.errors import ConfigError
+from srl_swe.records import PreparedTask, Sampling, Trajectory
+from srl_swe.training.config import TrainConfig
+
+T = TypeVar("T")
+
+SUITES = (Path("envs/starter"), Path("envs/releases"))
+NOTE = (
+    "The warm-up imitates the expert on training steps until most answers have the required form; without it every "
+    "answer is malformed, every reward is -1 and SRL has nothing to compare. All evaluations are on repositories that "
+    "no training step comes from, on the same tasks and steps each time, with answers drawn at temperature 1."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    """How long each part is, for a model of 135M parameters on two cores."""
+
+    warmup_updates: int
+    """Updates of the SFT warm-up."""
+    srl_updates: int
+    """Updates of SRL."""
+    srl_batch: int
+    """Groups in each."""
+    step_samples: int
+    """Answers for each held-out step."""
+    warmup_batch: int = 12
+    """Samples in each update of the warm-up."""
+    warmup_rate: float = 1e-4
+    """Learning rate of the warm-up."""
+    srl_rate: float = 3e-5
+    """Learning rate of SRL."""
+    max_steps: int = 10
+    """Most actions of an evaluation episode."""
+    max_new_tokens: int = 96
+    """Most tokens of an answer."""
+
+
+SHORT = Schedule(warmup_updates=10, srl_updates=12, srl_batch=4, step_samples=2)
+LONG = Schedule(warmup_updates=10, srl_updates=40, srl_batch=6, step_samples=4)
+LONG_SEEDS = (0, 1, 2)
+
+
+def demo(*, out: Path = Path("runs/demo"), long: bool = False) -> int:
+    """Train the embedded model by SRL, evaluate it before and after, and write the report.
+
+    Args:
+        out: The run's folder; with --long, one folder a seed in it.
+        long: The run of up to two hours, over three seeds, that is meant to show learning.
+    """
+    missing = [str(suite) for suite in SUITES if not suite.is_dir()]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)}: not here; run the demo in a checkout of the project")
+    sweep_first()
+    world = prepare_world()
+    if not long:
+        run_arm(world, SHORT, out, seed=0)
+        return 0
+    for seed in LONG_SEEDS:
+        run_arm(world, LONG, out / f"seed-{seed}", seed=seed)
+    from srl_swe.evaluation.learning import write_learning
+
+    result = write_learning([out / f"seed-{seed}" for seed in LONG_SEEDS], out)
+    console().print(f"written: {out / 'learning.json'}, {out / 'learning.svg'}\n{result.sentence}", markup=False)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class World:
+    """What every arm of the demo works on."""
+
+    heldout: list[PreparedTask]
+    """Tasks to evaluate on."""
+    training_file: Path
+    """Verified expert trajectories of training tasks."""
+    heldout_trajectories: list[Trajectory]
+    """Verified expert trajectories of held-out tasks, to measure single steps on."""
+
+
+def prepare_world() -> World:
+    """Build the images, get every task's expert trajectory, and run each once more in a container.
+
+    Only those that end solved again are used.
+    """
+    _say("1/5  images and experts")
+    prepared = prepare_all(read_tasks(SUITES))
+    trajectories = _experts(prepared)
+    verified = _verify(trajectories, prepared)
+    from srl_swe.experts.trajectories import write_trajectories
+    from srl_swe.sandbox.cache import cache_dir
+
+    training_file = cache_dir() / "trajectories" / "demo.train.jsonl"
+    write_trajectories(training_file, [t for t in verified if t.split == "train"])
+    heldout = [p for p in prepared if p.task.split == "heldout"]
+    return World(
+        heldout=heldout,
+        training_file=training_file,
+        heldout_trajectories=[t for t in verified if t.split == "heldout"],
+    )
+
+
+def run_arm(world: World, schedule: Schedule, out: Path, *, seed: int) -> None:
+    """Warm up, train by SRL, evaluate before, between and after, and write the report."""
+    from srl_swe.evaluation.lines import write_atomically
+    from srl_swe.evaluation.report import write_report
+    from srl_swe.policies.models import DEFAULT_MODEL
+    from srl_swe.training.loop import train
+
+    bar = console(stderr=True)
+    _say(f"2/5  evaluation before (seed {seed})")
+    _evaluate(DEFAULT_MODEL, world, schedule, out / "before", seed=seed)
+    _say("3/5  SFT warm-up, and evaluation")
+    warm = train(
+        TrainConfig(
+            out=out / "warmup",
+            trajectories=(world.training_file,),
+            objective="sft",
+            updates=schedule.warmup_updates,
+            batch=schedule.warmup_batch,
+            learning_rate=schedule.warmup_rate,
+            seed=seed,
+        ),
+        console=bar,
+    )
+    _evaluate(str(warm), world, schedule, out / "warm", seed=seed)
+    _say("4/5  SRL, and evaluation")
+    after = train(
+        TrainConfig(
+            out=out,
+            trajectories=(world.training_file,),
+            objective="srl",
+            model=str(warm),
+            updates=schedule.srl_updates,
+            batch=schedule.srl_batch,
+            learning_rate=schedule.srl_rate,
+            max_new_tokens=schedule.max_new_tokens,
+            seed=seed,
+        ),
+        console=bar,
+    )
+    _evaluate(str(after), world, schedule, out / "after", seed=seed)
+    _say("5/5  report")
+    summary = {"seed": seed, "schedule": dataclasses.asdict(schedule), "model": DEFAULT_MODEL, "note": NOTE}
+    write_atomically(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    console().print(f"written: {write_report(out)}", markup=False)
+
+
+def _experts(prepared: Sequence[PreparedTask]) -> list[Trajectory]:
+    """The committed trajectories of ``envs/starter``; those over other people's packages are recorded here."""
+    from srl_swe.commands.experts import trajectory_files
+    from srl_swe.experts.recording import record_suite
+    from srl_swe.experts.trajectories import read_trajectories
+    from srl_swe.sandbox.cache import cache_dir
+
+    found: list[Trajectory] = []
+    folder = cache_dir() / "trajectories"
+    for suite, group in itertools.groupby(prepared, key=lambda p: p.task.suite):
+        if committed := [f for f in trajectory_files(suite) if f.parent != folder]:
+            found += [t for file in committed for t in read_trajectories(file)]
+            continue
+        tasks = sorted(group, key=lambda p: p.task.split)
+        for split, part in itertools.groupby(tasks, key=lambda p: p.task.split):
+            recorded = record_suite(_bar(list(part), f"recording {suite}"), folder / f"{suite}.{split}.jsonl")
+            found += [result.trajectory for result in recorded if result.trajectory is not None]
+    return found
+
+
+def _verify(trajectories: Sequence[Trajectory], prepared: Sequence[PreparedTask]) -> list[Trajectory]:
+    """Replay one trajectory a task in a real container; keep the trajectories of tasks that end solved."""
+    from srl_swe.experts.replay import replay
+
+    tasks = {p.task.task_id: p for p in prepared}
+    first = {t.task_id: t for t in reversed(trajectories) if t.resolved and t.task_id in tasks}
+    solved, drifted = set(), 0
+    for trajectory in _bar(list(first.values()), "replaying experts"):
+        report = replay(trajectory, tasks[trajectory.task_id])
+        drifted += bool(report.drifted)
+        if report.resolved:
+            solved.add(trajectory.task_id)
+    console().print(
+        f"replayed {len(first)} expert trajectories: {len(solved)} end solved, {drifted} drift somewhere", markup=False
+    )
+    return [t for t in trajectories if t.task_id in solved]
+
+
+def _evaluate(model: str, world: World, schedule: Schedule, out: Path, *, seed: int) -> None:
+    """Whole episodes on the held-out tasks, then single held-out steps; what is there already is not done again."""
+    from srl_swe.evaluation.runner import evaluate, solve_rate
+    from srl_swe.evaluation.steps import evaluate_steps
+    from srl_swe.experts.instances import all_step_instances
+    from srl_swe.policies.model_policy import ModelPolicy
+    from srl_swe.policies.models import load_model
+    from srl_swe.policies.transformers_engine import TransformersEngine
+
+    bar = console(stderr=True)
+    loaded = load_model(model)
+    engine = TransformersEngine(loaded, seed=seed)
+    name = Path(model).name if Path(model).is_dir() else model
+    policy = ModelPolicy(name, engine, loaded.tokenizer, Sampling(max_new_tokens=schedule.max_new_tokens))
+    results = evaluate(
+        policy,
+        world.heldout,
+        out,
+        max_steps=schedule.max_steps,
+        concurrency=len(world.heldout),
+        seed=seed,
+        split="heldout",
+        settings={"temperature": 1.0, "max_new_tokens": schedule.max_new_tokens},
+        console=bar,
+    )
+    steps = evaluate_steps(
+        policy.answer,
+        all_step_instances(world.heldout_trajectories),
+        out,
+        name=name,
+        samples=schedule.step_samples,
+        batch=32,
+        console=bar,
+    )
+    console().print(
+        f"  solved {percent(solve_rate(results))} of {len(results)} tasks, "
+        f"step similarity {number(steps.similarity)}, well-formed {percent(steps.well_formed)}",
+        markup=False,
+    )
+
+
+def _bar(items: Sequence[T], what: str) -> Iterable[T]:
+    return track(items, what, console=console(stderr=True))
+
+
+def _say(text: str) -> None:
+    console().rule(text, align="left")
