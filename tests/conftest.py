@@ -13,6 +13,8 @@ from srl_swe.sandbox.engine import connect
 from srl_swe.sandbox.images import ImageSpec, base_image, build_image
 from srl_swe.sandbox.owners import OWNER_LABEL, this_process
 
+pytest_plugins = ["tiny_models", "small_trajectories"]
+
 
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[docker.DockerClient]:

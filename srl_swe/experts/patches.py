@@ -165,15 +165,16 @@ def _replacements(text: str, hunks: tuple[Hunk, ...], *, path: str) -> list[Edit
     whole = apply_hunks(text, hunks, path=path)
     rewrite = [Edit(kind="rewrite", path=path, new=whole, end_line=len(split_lines(whole)))]
     edits: list[Edit] = []
-    shift = 0
+    made: list[tuple[int, int]] = []  # (line of the old file, lines gained there)
     # The edit program shows a file whose every line ends in \r\n as if they ended in \n, and wants them so.
     windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
     if windows:
         text = text.replace("\r\n", "\n")
     if "\r" in text or "\r" in (whole.replace("\r\n", "\n") if windows else whole):
         return rewrite
-    for original_start, old, new in _groups(hunks):
-        start = original_start + shift
+    # A missing import is noticed where its name is needed: the change there comes first.
+    for original_start, old, new in sorted(_groups(hunks), key=lambda group: _is_import([*group[1], *group[2]])):
+        start = original_start + sum(gained for line, gained in made if line < original_start)
         if windows:
             old, new = ([line.replace("\r\n", "\n") for line in side] for side in (old, new))
         lines = split_lines(text)
@@ -195,7 +196,7 @@ def _replacements(text: str, hunks: tuple[Hunk, ...], *, path: str) -> list[Edit
             )
         )
         text = text.replace(before, after, 1)
-        shift += len(new) - len(old)
+        made.append((original_start, len(new) - len(old)))
     return edits if (text.replace("\n", "\r\n") if windows else text) == whole else rewrite
 
 
@@ -223,6 +224,10 @@ def _without_indent(text: str, before: str, after: str) -> tuple[str, str]:
     if before[common:] and _occurrences(text, before[common:]) == 1:
         return before[common:], after[common:]
     return before, after
+
+
+def _is_import(lines: list[str]) -> bool:
+    return all(re.match(r"(import|from)\s|\s*$", line) for line in lines)
 
 
 def _occurrences(text: str, part: str) -> int:

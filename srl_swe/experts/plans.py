@@ -144,7 +144,8 @@ def _search(
     problem: str, edits: list[Edit], around: Surroundings, sandbox: Sandbox, rng: random.Random
 ) -> PlannedStep | None:
     """A grep that really finds the place: for a word that the problem and the source share, or the enclosing name."""
-    first = next((edit for edit in edits if edit.path in around.texts), None)
+    known = [edit for edit in edits if edit.path in around.texts]
+    first = next((edit for edit in known if edit.scope), known[0] if known else None)
     if first is None:
         return None
     place = PurePosixPath(first.path)
@@ -198,6 +199,8 @@ def _views_and_edits(edits: list[Edit], texts: Mapping[str, str], shown: Planned
     searched = shown.facts["ident"] if shown is not None else ""
     for edit in edits:
         facts = {"path": edit.path, "line": str(edit.line), "scope": edit.scope}
+        if edit.kind == "replace" and all(re.match(r"(from|import)\s", line) for line in edit.new.splitlines()):
+            facts["imports"] = "yes"
         if edit.kind == "rename":
             lengths[edit.new] = lengths.get(edit.path, 0)
         if edit.kind in ("replace", "rewrite"):

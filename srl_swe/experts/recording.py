@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from srl_swe.experts.trajectories import (
     write_trajectories,
 )
 from srl_swe.records import PreparedTask, Trajectory
+from srl_swe.sandbox.cache import cache_dir
+from srl_swe.sandbox.locks import file_lock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +49,8 @@ def record_suite(
 
     Each recording is kept in ``<out>.partial`` as it is made, so that an interrupted call goes on where it stopped;
     ``out`` itself is replaced in one go at the end. A recording of the same task content and seed is kept, one of an
-    older content of the same task is dropped, and those of other tasks in ``out`` stay.
+    older content of the same task is dropped, and those of other tasks in ``out`` stay. A second call for the same
+    file, in another process, waits for the first.
 
     Args:
         prepared_tasks: May be a generator that builds images as it goes.
@@ -60,6 +64,18 @@ def record_suite(
         StorageError: it cannot be written.
     """
     out = Path(out)
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    with file_lock(cache_dir() / f"recording-{name}.lock"):
+        return _record_all(prepared_tasks, out, seeds, backend, on_progress)
+
+
+def _record_all(
+    prepared_tasks: Iterable[PreparedTask],
+    out: Path,
+    seeds: Sequence[int],
+    backend: str,
+    on_progress: Callable[[Recorded], None] | None,
+) -> list[Recorded]:
     partial = out.with_name(out.name + ".partial")
     known = {_key(t): t for t in (*_existing(out), *_journal(partial))}
     results: list[Recorded] = []

@@ -29,7 +29,7 @@ def thought_for(step: PlannedStep, seen: str, rng: random.Random) -> str:
         text = _submit_thought(seen, rng)
     else:
         text = rng.choice(_phrases(step, seen)).format_map(_Words(facts))
-    return _shorten(text, MOST_WORDS)
+    return _shorten(text, MOST_WORDS).replace("….", "…")
 
 
 def _phrases(step: PlannedStep, seen: str) -> tuple[str, ...]:
@@ -57,6 +57,8 @@ def _phrases(step: PlannedStep, seen: str) -> tuple[str, ...]:
                 "{path} has {ident}; I read the code around line {line}.",
                 "The search leads to {path}; I read it around line {line}.",
             )
+        if facts.get("imports"):
+            return ("What does {path} import so far?", "The new code needs an import; I look at the top of {path}.")
         if facts.get("scope"):
             return ("{scope} in {path} is concerned too; I read it.", "Now I read {scope} in {path}.")
         return ("I read {path} around line {line}.",)
@@ -83,6 +85,8 @@ def _edit_thought(step: PlannedStep, rng: random.Random) -> str:
         return f"{facts['path']} has to be called {facts['new']}."
     if facts["edit"] == "rewrite":
         return f"{place}, most lines change, so I write the file anew."
+    if facts.get("imports"):
+        return f"{facts['path']} has to import {_list(_difference(facts['old'], facts['new'])[-1:]) or 'this'} too."
     added, removed = _difference(facts["old"], facts["new"]), _difference(facts["new"], facts["old"])
     if added and removed:
         choices: tuple[str, ...] = (
@@ -108,7 +112,7 @@ def _edit_thought(step: PlannedStep, rng: random.Random) -> str:
 def _submit_thought(seen: str, rng: random.Random) -> str:
     failed, passed = re.search(r"(\d+) failed", seen), re.search(r"(\d+) passed", seen)
     if failed:
-        return f"{failed[1]} of the visible tests fail, which this change does not concern; I submit."
+        return f"{failed[1]} of the visible tests still fail, but the change does what the issue asks; I submit."
     if passed:
         return rng.choice(
             (

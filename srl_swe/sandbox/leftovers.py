@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
 
-from srl_swe.sandbox.docker import shared_client
+from srl_swe.sandbox.calls import shared_client
 from srl_swe.sandbox.owners import KIND_LABEL, OWNER_LABEL, is_dead
 
 if TYPE_CHECKING:

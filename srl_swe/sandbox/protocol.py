@@ -10,6 +10,8 @@ from srl_swe.records import CommandResult
 
 TIMEOUT_EXIT_CODE = 124
 """Exit code of a command that was killed at its time limit, as coreutils' ``timeout`` gives it."""
+KILLED_EXIT_CODE = 137
+"""Exit code of a command that ended with all of the session's processes."""
 DEFAULT_TIMEOUT_S = 60.0
 """Seconds a command may take where the caller names no limit."""
 
@@ -40,10 +42,12 @@ class Sandbox(Protocol):
     def run(self, command: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> CommandResult:
         """Run a command. Working directory, variables and functions are those the last command left.
 
-        Standard input is empty. stdout and stderr come back interleaved. A command that ends the shell (``exit``)
-        gets the shell's exit code, and a new shell goes on with the same working directory and exported variables. At
-        ``timeout_s`` seconds all processes started in the sandbox are killed, background jobs too; the exit code is
-        then `TIMEOUT_EXIT_CODE`.
+        Standard input is empty. stdout and stderr come back interleaved; what background jobs print between two
+        commands comes with the second. A command that ends the shell (``exit``, ``exec``, ``kill -9 $$``) gets the
+        shell's exit code, and a new shell goes on with the working directory and the exported variables that it had,
+        or, where it was killed, that the command before left. At ``timeout_s`` seconds all processes started in the
+        sandbox are killed, background jobs too, and the output so far is kept; the exit code is then
+        `TIMEOUT_EXIT_CODE`.
         """
         ...
 

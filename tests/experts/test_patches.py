@@ -153,6 +153,15 @@ def test_a_broken_patch_is_a_task_error(patch: str, message: str) -> None:
         edits_of(patch, {"x": "a\n"})
 
 
+def test_an_import_is_added_after_the_change_that_needs_it(tmp_path: Path) -> None:
+    before = "import os\n" + MONEY
+    after = "import math\n" + before.replace("round(total, 2)", "math.floor(total)").replace("SCALE = 2", "SCALE = 9")
+    edits = edits_of(git_diff(tmp_path, {"m.py": before}, {"m.py": after}), {"m.py": before})
+    assert make(edits, {"m.py": before}) == {"m.py": after}
+    assert [edit.new.split("\n")[0] for edit in edits] == ["SCALE = 9", "return math.floor(total)", "import math"]
+    assert [edit.line for edit in edits] == [4, 14, 1]
+
+
 def test_a_file_with_windows_line_ends(tmp_path: Path) -> None:
     before, after = (
         {"m.py": text.replace("\n", "\r\n")} for text in (MONEY, MONEY.replace("total = 0\n", "total = 1\n"))

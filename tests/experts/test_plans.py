@@ -68,6 +68,8 @@ _STEPS = [
     PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "round(x)", "new": "quantize(x)"}),
     PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "x", "new": "x or empty_list"}),
     PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "if a < b:", "new": "if a <= b:"}),
+    PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "import os", "new": "import os, re", "imports": "yes"}),
+    PlannedStep(kind="view", command="view", facts=_EDIT | {"imports": "yes"}),
     PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "", "new": "", "edit": "create"}),
     PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "", "new": "", "edit": "rewrite"}),
     PlannedStep(kind="check", command="git diff"),
@@ -91,4 +93,4 @@ def test_the_last_thought_reads_the_test_result() -> None:
     submit = PlannedStep(kind="submit", command="submit")
     rng = random.Random(0)
     assert "21" in thought_for(submit, "exit code: 0\n21 passed in 0.1s", rng)
-    assert "2 of the visible tests fail" in thought_for(submit, "exit code: 1\n2 failed, 3 passed in 1s", rng)
+    assert "2 of the visible tests still fail" in thought_for(submit, "exit code: 1\n2 failed, 3 passed in 1s", rng)

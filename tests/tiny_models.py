@@ -1,4 +1,4 @@
-"""A tiny random model with the embedded model's tokenizer, and a file of trajectories."""
+"""A tiny random model with the embedded model's tokenizer."""
 
 from pathlib import Path
 
@@ -6,9 +6,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from srl_swe.experts.trajectories import write_trajectories
 from srl_swe.policies.models import LoadedModel, default_model_folder, load_model
-from srl_swe.records import Step, Trajectory
 
 
 def save_tiny_model(folder: Path, **options: object) -> Path:
@@ -40,27 +38,3 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_model(tiny_model_folder: Path) -> LoadedModel:
     return load_model(str(tiny_model_folder), dtype="float32", device="cpu")
-
-
-def make_trajectory(number: int, split: str = "train") -> Trajectory:
-    steps = [
-        Step(thought="Look around.", action="ls", observation="exit code: 0\nREADME.md\nmoney.py"),
-        Step(thought="Find it.", action=f'grep -rn "round_{number}" .', observation="exit code: 0\nmoney.py:3"),
-        Step(thought="Done.", action="submit", observation="solved"),
-    ]
-    return Trajectory(
-        trajectory_id=f"t{number}",
-        task_id=f"suite/task-{number}",
-        split=split,  # type: ignore[arg-type]
-        problem_statement=f"# round_{number} is wrong\nIt rounds down.",
-        steps=tuple(steps),
-        source="oracle",
-        resolved=True,
-    )
-
-
-@pytest.fixture
-def trajectories_file(tmp_path: Path) -> Path:
-    path = tmp_path / "train.jsonl"
-    write_trajectories(path, [make_trajectory(i) for i in range(4)])
-    return path
