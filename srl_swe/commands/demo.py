@@ -55,17 +55,17 @@ class Schedule:
     """Most tokens of an answer."""
 
 
-SHORT = Schedule(warmup_updates=10, srl_updates=12, srl_batch=4, step_samples=2)
-LONG = Schedule(warmup_updates=10, srl_updates=40, srl_batch=6, step_samples=4)
-LONG_SEEDS = (0, 1, 2)
+SHORT = Schedule(warmup_updates=12, srl_updates=12, srl_batch=4, step_samples=2)
+LONG = Schedule(warmup_updates=12, srl_updates=30, srl_batch=6, step_samples=4)
 
 
-def demo(*, out: Path = Path("runs/demo"), long: bool = False) -> int:
+def demo(*, out: Path | None = None, long: bool = False, seeds: tuple[int, ...] = (0, 1, 2)) -> int:
     """Train the embedded model by SRL, evaluate it before and after, and write the report.
 
     Args:
-        out: The run's folder; with --long, one folder a seed in it.
-        long: The run of up to two hours, over three seeds, that is meant to show learning.
+        out: The run's folder; runs/demo, or runs/demo-long with --long.
+        long: The run of up to two hours that is meant to show learning: one warm-up, then SRL with several seeds.
+        seeds: With --long: the seeds of this call. Several calls may share the work; the last one sums up.
     """
     missing = [str(suite) for suite in SUITES if not suite.is_dir()]
     if missing:
@@ -73,15 +73,15 @@ def demo(*, out: Path = Path("runs/demo"), long: bool = False) -> int:
     sweep_first()
     world = prepare_world()
     if not long:
-        run_arm(world, SHORT, out, seed=0)
+        run = Arm(world, SHORT, out or Path("runs/demo"))
+        run.warm_up()
+        run.reinforce(seed=0, out=run.out)
         return 0
-    for seed in LONG_SEEDS:
-        run_arm(world, LONG, out / f"seed-{seed}", seed=seed)
-    from srl_swe.evaluation.learning import write_learning
-
-    result = write_learning([out / f"seed-{seed}" for seed in LONG_SEEDS], out)
-    console().print(f"written: {out / 'learning.json'}, {out / 'learning.svg'}\n{result.sentence}", markup=False)
-    return 0
+    run = Arm(world, LONG, out or Path("runs/demo-long"))
+    run.warm_up()
+    for seed in seeds:
+        run.reinforce(seed=seed, out=run.out / f"seed-{seed}")
+    return _sum_up(run)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,50 +118,87 @@ def prepare_world() -> World:
     )
 
 
-def run_arm(world: World, schedule: Schedule, out: Path, *, seed: int) -> None:
-    """Warm up, train by SRL, evaluate before, between and after, and write the report."""
-    from srl_swe.evaluation.lines import write_atomically
-    from srl_swe.evaluation.report import write_report
-    from srl_swe.policies.models import DEFAULT_MODEL
-    from srl_swe.training.loop import train
+@dataclass(frozen=True, kw_only=False, slots=True)
+class Arm:
+    """A warm-up and what is trained from it. Each part is skipped where its results are there."""
 
-    bar = console(stderr=True)
-    _say(f"2/5  evaluation before (seed {seed})")
-    _evaluate(DEFAULT_MODEL, world, schedule, out / "before", seed=seed)
-    _say("3/5  SFT warm-up, and evaluation")
-    warm = train(
-        TrainConfig(
-            out=out / "warmup",
-            trajectories=(world.training_file,),
-            objective="sft",
-            updates=schedule.warmup_updates,
-            batch=schedule.warmup_batch,
-            learning_rate=schedule.warmup_rate,
-            seed=seed,
-        ),
-        console=bar,
-    )
-    _evaluate(str(warm), world, schedule, out / "warm", seed=seed)
-    _say("4/5  SRL, and evaluation")
-    after = train(
-        TrainConfig(
+    world: World
+    """Tasks and trajectories."""
+    schedule: Schedule
+    """How long."""
+    out: Path
+    """Holds ``before/``, ``warmup/`` and ``warm/``."""
+
+    def warm_up(self) -> None:
+        """Evaluate the untrained model, imitate the expert for a while, and evaluate again."""
+        from srl_swe.policies.models import DEFAULT_MODEL
+        from srl_swe.training.loop import train
+
+        _say("2/5  evaluation before training")
+        _evaluate(DEFAULT_MODEL, self.world, self.schedule, self.out / "before")
+        _say("3/5  SFT warm-up, and evaluation")
+        _evaluate(
+            str(train(self.warm_up_config(), console=console(stderr=True))),
+            self.world,
+            self.schedule,
+            self.out / "warm",
+        )
+
+    def reinforce(self, *, seed: int, out: Path) -> None:
+        """Go on from the warm-up by SRL, evaluate, and write the report."""
+        from srl_swe.evaluation.lines import write_atomically
+        from srl_swe.evaluation.report import write_report
+        from srl_swe.training.checkpoint import latest_checkpoint
+        from srl_swe.training.loop import train
+
+        _say(f"4/5  SRL (seed {seed}), and evaluation")
+        config = TrainConfig(
             out=out,
-            trajectories=(world.training_file,),
+            trajectories=(self.world.training_file,),
             objective="srl",
-            model=str(warm),
-            updates=schedule.srl_updates,
-            batch=schedule.srl_batch,
-            learning_rate=schedule.srl_rate,
-            max_new_tokens=schedule.max_new_tokens,
+            model=str(latest_checkpoint(self.out / "warmup")),
+            updates=self.schedule.srl_updates,
+            batch=self.schedule.srl_batch,
+            learning_rate=self.schedule.srl_rate,
+            max_new_tokens=self.schedule.max_new_tokens,
             seed=seed,
-        ),
-        console=bar,
+        )
+        _evaluate(str(train(config, console=console(stderr=True))), self.world, self.schedule, out / "after")
+        _say("5/5  report")
+        for phase in ("before", "warm", "warmup"):
+            if out != self.out and not (out / phase).exists():
+                (out / phase).symlink_to(Path("..") / phase)
+        summary = {
+            "seed": seed,
+            "schedule": dataclasses.asdict(self.schedule),
+            "model": TrainConfig.model,
+            "note": NOTE,
+        }
+        write_atomically(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+        console().print(f"written: {write_report(out)}", markup=False)
+
+    def warm_up_config(self) -> TrainConfig:
+        """The warm-up's run."""
+        return TrainConfig(
+            out=self.out / "warmup",
+            trajectories=(self.world.training_file,),
+            objective="sft",
+            updates=self.schedule.warmup_updates,
+            batch=self.schedule.warmup_batch,
+            learning_rate=self.schedule.warmup_rate,
+        )
+
+
+def _sum_up(run: Arm) -> int:
+    """Compare the seeds that are there; several are needed for a plot of more than luck."""
+    from srl_swe.evaluation.learning import write_learning
+
+    finished = sorted(path.parent.parent for path in run.out.glob("seed-*/after/steps.jsonl"))
+    result = write_learning(finished, run.out)
+    console().print(
+        f"written: {run.out / 'learning.json'}, {run.out / 'learning.svg'}\n{result.sentence}", markup=False
     )
-    _evaluate(str(after), world, schedule, out / "after", seed=seed)
-    _say("5/5  report")
-    summary = {"seed": seed, "schedule": dataclasses.asdict(schedule), "model": DEFAULT_MODEL, "note": NOTE}
-    write_atomically(out / "summary.json", json.dumps(summary, indent=2) + "\n")
-    console().print(f"written: {write_report(out)}", markup=False)
+    return 0
 
 
 def _experts(prepared: Sequence[PreparedTask]) -> list[Trajectory]:
@@ -202,7 +239,7 @@ def _verify(trajectories: Sequence[Trajectory], prepared: Sequence[PreparedTask]
     return [t for t in trajectories if t.task_id in solved]
 
 
-def _evaluate(model: str, world: World, schedule: Schedule, out: Path, *, seed: int) -> None:
+def _evaluate(model: str, world: World, schedule: Schedule, out: Path) -> None:
     """Whole episodes on the held-out tasks, then single held-out steps; what is there already is not done again."""
     from srl_swe.evaluation.runner import evaluate, solve_rate
     from srl_swe.evaluation.steps import evaluate_steps
@@ -213,7 +250,7 @@ def _evaluate(model: str, world: World, schedule: Schedule, out: Path, *, seed: 
 
     bar = console(stderr=True)
     loaded = load_model(model)
-    engine = TransformersEngine(loaded, seed=seed)
+    engine = TransformersEngine(loaded)
     name = Path(model).name if Path(model).is_dir() else model
     policy = ModelPolicy(name, engine, loaded.tokenizer, Sampling(max_new_tokens=schedule.max_new_tokens))
     results = evaluate(
@@ -222,7 +259,6 @@ def _evaluate(model: str, world: World, schedule: Schedule, out: Path, *, seed: 
         out,
         max_steps=schedule.max_steps,
         concurrency=len(world.heldout),
-        seed=seed,
         split="heldout",
         settings={"temperature": 1.0, "max_new_tokens": schedule.max_new_tokens},
         console=bar,

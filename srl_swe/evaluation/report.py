@@ -86,7 +86,7 @@ def write_report(run: Path, out: Path | None = None) -> Path:
     phases = [phase for name in PHASES if (phase := _phase(run / name, name))]
     if not phases and (alone := _phase(run, run.resolve().name)):
         phases = [alone]
-    metrics = read_lines(run / "metrics.jsonl")
+    metrics = read_lines(run / "warmup" / "metrics.jsonl") + read_lines(run / "metrics.jsonl")
     if not phases and not metrics:
         raise ConfigError(
             f"{run}: nothing to report; expected metrics.jsonl, results.jsonl or steps.jsonl (in it, or in before/ …)"

@@ -17,8 +17,11 @@ MOST_BYTES = 1 << 28
 """The largest file that is read."""
 _MOST_LINKS = 40
 # Go's file modes, in which the engine describes a path.
+_FOLDER = 1 << 31
 _SYMLINK = 1 << 27
-_NOT_REGULAR = (1 << 31) | (1 << 26) | (1 << 25) | (1 << 24) | (1 << 21) | (1 << 19)
+_NOT_REGULAR = _FOLDER | (1 << 26) | (1 << 25) | (1 << 24) | (1 << 21) | (1 << 19)
+# Mounted inside the container only: the engine would show and change what lies beneath.
+_MOUNTED = ("/proc", "/sys", "/dev")
 
 
 class FolderMissingError(SandboxError):
@@ -33,6 +36,7 @@ def read(api: Any, container: str, place: str) -> bytes:
     """
     path = place
     for _ in range(_MOST_LINKS):
+        _check_place(place)
         try:
             with talking():
                 chunks, stat = api.get_archive(container, place)
@@ -60,8 +64,9 @@ def write(api: Any, container: str, place: str, data: bytes, *, owner: tuple[int
         FolderMissingError: its folder is not there.
         SandboxError: it cannot be written.
     """
+    _check_place(place)
     folder, name = posixpath.split(place)
-    if name in ("", ".", ".."):
+    if name in ("", ".", "..") or _is_folder(api, container, place):
         raise SandboxError(f"{place}: names a folder, not a file")
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
@@ -74,6 +79,23 @@ def write(api: Any, container: str, place: str, data: bytes, *, owner: tuple[int
             api.put_archive(container, folder, buffer.getvalue())
     except NotFound as error:
         raise FolderMissingError(f"{place}: its folder cannot be made") from error
+
+
+def _check_place(place: str) -> None:
+    path = posixpath.normpath("/" + place.lstrip("/"))
+    if any(path == mounted or path.startswith(f"{mounted}/") for mounted in _MOUNTED):
+        raise SandboxError(f"{place}: not on the sandbox's disk")
+
+
+def _is_folder(api: Any, container: str, place: str) -> bool:
+    """Whether a path is a folder: the engine would put the file in its place, whatever it holds."""
+    try:
+        with talking():
+            chunks, stat = api.get_archive(container, place)
+        chunks.close()
+    except NotFound:
+        return False
+    return bool(stat["mode"] & _FOLDER)
 
 
 def _link(chunks: Any) -> str:

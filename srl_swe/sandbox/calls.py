@@ -28,6 +28,15 @@ def shared_client() -> docker.DockerClient:
         return _client
 
 
+def close_client() -> None:
+    """Close the process's own client, if there is one."""
+    global _client
+    with _lock:
+        client, _client = _client, None
+        if client is not None and _client_of == this_process():
+            client.close()
+
+
 @contextlib.contextmanager
 def talking() -> Iterator[None]:
     """Turn the engine's failures into ours; what a caller tells apart itself passes."""
@@ -41,6 +50,8 @@ def talking() -> Iterator[None]:
             raise SandboxLostError(f"the container is gone: {reason(error)}") from error
         raise
     except (APIError, DockerException) as error:
+        if "is not running" in str(error):
+            raise SandboxLostError(f"the container has ended: {reason(error)}") from error
         raise SandboxError(f"the engine refused: {reason(error)}") from error
     except (requests.RequestException, OSError) as error:
         raise SandboxLostError(f"the engine does not answer: {reason(error)}") from error

@@ -26,7 +26,7 @@ from docker.errors import DockerException, ImageNotFound
 from srl_swe.errors import SandboxError, SandboxLostError
 from srl_swe.records import CommandResult
 from srl_swe.sandbox import archives
-from srl_swe.sandbox.calls import shared_client, talking
+from srl_swe.sandbox.calls import close_client, shared_client, talking
 from srl_swe.sandbox.owners import KIND_LABEL, OWNER_LABEL, this_process
 from srl_swe.sandbox.protocol import DEFAULT_TIMEOUT_S, KILLED_EXIT_CODE, TIMEOUT_EXIT_CODE, SandboxLimits
 from srl_swe.sandbox.session import SHELL, ShellSession
@@ -77,9 +77,11 @@ class DockerSandbox:
 
     def run(self, command: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> CommandResult:
         """See `Sandbox.run`."""
+        if "\0" in command:
+            raise SandboxError("a command cannot hold a NUL character")
         start = time.monotonic()
         shell = self._idle_shell()
-        self._interrupted = True
+        self._interrupted = True  # stays so where this is left by an exception, Ctrl-C for example
         outcome = shell.run(command, timeout_s=timeout_s, stop=self._kill_commands)
         self._interrupted = False
         if not outcome.taken:
@@ -235,7 +237,7 @@ class DockerSandbox:
 
     def _living_shell(self) -> ShellSession:
         if self._shell is None:
-            raise SandboxLostError("the sandbox is closed")
+            raise SandboxLostError("the container is gone" if self.container_id else "the sandbox is closed")
         return self._shell
 
     def _idle_shell(self) -> ShellSession:
@@ -281,6 +283,7 @@ def remove_image(image: str) -> None:
 def _close_all() -> None:
     for sandbox in list(_open):
         sandbox.close()
+    close_client()
 
 
 def _encode(text: str) -> str:

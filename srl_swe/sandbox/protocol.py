@@ -52,7 +52,10 @@ class Sandbox(Protocol):
         ...
 
     def read_file(self, path: str) -> bytes:
-        """Return a regular file's content; relative paths start at the shell's working directory."""
+        """Return a regular file's content; relative paths start at the shell's working directory.
+
+        Symbolic links are followed. ``/proc``, ``/sys`` and ``/dev`` are out of reach, here and for `write_file`.
+        """
         ...
 
     def write_file(self, path: str, data: bytes) -> None:

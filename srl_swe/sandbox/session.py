@@ -40,7 +40,7 @@ SHELL = (
 # - `>&2` makes bash put descriptor 1 back after an `exec >file`; 19 is for an `exit` after one.
 # - "deaf": a command closed what commands are read from, and the next one was not taken.
 _LOOP = r"""
-\builtin unset REPLY; \builtin exec 19>&1;
+\builtin unset REPLY; exec 19>&1;
 \builtin trap '{{ \builtin printf "\036{nonce} exit %d\0%s\0" "$?" "${{PWD-}}"; \builtin export -p;
  \builtin printf " {nonce}\036"; }} >&19' EXIT;
 while [[ 1 ]]; do
@@ -110,12 +110,12 @@ class ShellSession:
             begun = self.run(begin, timeout_s=_START_S, stop=lambda: None)
             self.pids = tuple(begun.text.split()[-2:])
         if begun.exit_code != 0 or not begun.alive or not all(pid.isdigit() for pid in self.pids):
-            raise SandboxError(f"the shell did not start in {directory}: {begun.text.strip() or 'no answer'}")
+            # What the engine has to say about an unknown user or a missing bash comes without frames.
+            reason = begun.text.strip() or self._pending.decode("utf-8", "replace").strip() or "no answer"
+            raise SandboxError(f"the shell did not start in {directory}: {reason}")
 
     def run(self, command: str, *, timeout_s: float, stop: Callable[[], None]) -> Outcome:
-        """Run a command; at the time limit call ``stop``, which kills what runs, and wait a moment for the shell."""
-        if "\0" in command:
-            raise SandboxError("a command cannot hold a NUL character")
+        """Run a command without NUL characters; at the time limit call ``stop``, which kills what runs, and wait a moment for the shell."""
         self._usable = False
         self._send(command.encode("utf-8", "surrogateescape") + f"\0{self._status}\0".encode())
         if self._receive(timeout_s):

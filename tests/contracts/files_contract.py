@@ -54,7 +54,7 @@ class FileContract(Boxes):
         assert box.run("echo $? $x").output == "3 1\n"
 
     @pytest.mark.parametrize(
-        "name", ["nothing", "folder", "fifo", "loop", "dangling", "folder/", "file/below", "/dev/zero"]
+        "name", ["nothing", "folder", "fifo", "loop", "dangling", "folder/", "file/below", "/dev/zero", "/proc/version"]
     )
     def test_what_is_no_file_is_refused_at_once(self, box: Sandbox, name: str) -> None:
         box.run("echo 1 > file; mkdir folder; mkfifo fifo; ln -s loop loop; ln -s nowhere dangling")
@@ -64,7 +64,7 @@ class FileContract(Boxes):
         assert time.monotonic() - start < 5
         assert box.run("echo on").output == "on\n"
 
-    @pytest.mark.parametrize("name", ["folder", "folder/", ".", "file/below", "/proc/new"])
+    @pytest.mark.parametrize("name", ["folder", "folder/", ".", "file/below", "/proc/new", "/dev/shm/new"])
     def test_what_cannot_be_written_is_refused(self, box: Sandbox, name: str) -> None:
         box.run("echo 1 > file; mkdir folder; echo 2 > folder/kept")
         with pytest.raises(SandboxError):

@@ -35,7 +35,14 @@ class Boxes:
 
     @pytest.fixture
     def box(self, shared_box: Sandbox) -> Sandbox:
-        """A fresh shell in a fresh folder of the shared sandbox."""
-        shared_box.run("exit 0")
+        """The shared sandbox, in a folder of the test's own. Its shell is to be left usable."""
         shared_box.run('cd "$(mktemp -d)"')
         return shared_box
+
+    @pytest.fixture
+    def worn_box(self, box: Sandbox) -> Iterator[Sandbox]:
+        """The shared sandbox, for a test that spoils the shell."""
+        box.run("exit 0")
+        yield box
+        box.run("enable exit; unset -f exit; exit 0")
+        box.run("enable exit; unset -f exit; exit 0")
