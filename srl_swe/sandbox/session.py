@@ -115,7 +115,7 @@ class ShellSession:
             raise SandboxError(f"the shell did not start in {directory}: {reason}")
 
     def run(self, command: str, *, timeout_s: float, stop: Callable[[], None]) -> Outcome:
-        """Run a command without NUL characters; at the time limit call ``stop``, which kills what runs, and wait a moment for the shell."""
+        """Run a command; at the time limit call ``stop``, which kills what runs, and wait a moment for the shell."""
         self._usable = False
         self._send(command.encode("utf-8", "surrogateescape") + f"\0{self._status}\0".encode())
         if self._receive(timeout_s):

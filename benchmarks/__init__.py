@@ -1,0 +1,1 @@
+"""What is measured. Run one as ``python -m benchmarks.NAME --json FILE``."""
