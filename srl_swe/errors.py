@@ -10,6 +10,7 @@
     │   ├── ModelError                      a model that cannot be found or loaded
     │   └── MissingDependencyError          an optional package is not installed: the extra is named
     ├── NoSignalError (also RuntimeError)   no group of rollouts varies in reward: nothing to learn from
+    ├── DivergedError (also FloatingPointError) a loss or gradient that is not finite
     ├── MalformedActionError (also ValueError)  a model's text does not hold exactly one action
     └── InfrastructureError (also RuntimeError) the world failed, not the student: never a reward
         ├── EngineUnavailableError          no container engine answers
@@ -52,6 +53,10 @@ class MissingDependencyError(UserError):
 
 class NoSignalError(SrlSweError, RuntimeError):
     """No group of rollouts varies in reward, so that there is nothing to learn from."""
+
+
+class DivergedError(SrlSweError, FloatingPointError):
+    """A loss or a gradient is not finite."""
 
 
 class MalformedActionError(SrlSweError, ValueError):

@@ -47,7 +47,7 @@ class Schedule:
     """Samples in each update of the warm-up."""
     warmup_rate: float = 1e-4
     """Learning rate of the warm-up."""
-    srl_rate: float = 3e-5
+    srl_rate: float = 6e-5
     """Learning rate of SRL."""
     max_steps: int = 10
     """Most actions of an evaluation episode."""
@@ -56,7 +56,7 @@ class Schedule:
 
 
 SHORT = Schedule(warmup_updates=12, srl_updates=12, srl_batch=4, step_samples=2)
-LONG = Schedule(warmup_updates=12, srl_updates=30, srl_batch=6, step_samples=4)
+LONG = Schedule(warmup_updates=12, srl_updates=24, srl_batch=6, step_samples=4)
 
 
 def demo(*, out: Path | None = None, long: bool = False, seeds: tuple[int, ...] = (0, 1, 2)) -> int:

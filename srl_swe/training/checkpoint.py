@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srl_swe.errors import ConfigError
+from srl_swe.errors import ConfigError, StorageError
 from srl_swe.policies.models import LoadedModel, save_model
 
 if TYPE_CHECKING:
@@ -24,8 +24,13 @@ LEARNER = "learner.pt"
 
 
 def save_checkpoint(run: Path, loaded: LoadedModel, learner: Learner, *, update: int, position: int, keep: int) -> Path:
-    """Write the state after ``update`` updates; then remove all but the newest ``keep`` checkpoints."""
+    """Write the state after ``update`` updates; then remove all but the newest ``keep`` checkpoints.
+
+    Raises:
+        StorageError: it cannot be written; nothing of it is left, and earlier checkpoints stay.
+    """
     import torch
+    from safetensors import SafetensorError
 
     folder = run / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
@@ -33,10 +38,17 @@ def save_checkpoint(run: Path, loaded: LoadedModel, learner: Learner, *, update:
         shutil.rmtree(leftover)
     final = folder / f"update-{update:06d}"
     partial = final.with_name(final.name + ".partial")
-    save_model(loaded.model, loaded.tokenizer, partial)
-    torch.save(learner.state_dict(), partial / LEARNER)
-    (partial / STATE).write_text(json.dumps({"update": update, "position": position}))
-    _sync(partial)
+    try:
+        save_model(loaded.model, loaded.tokenizer, partial)
+        torch.save(learner.state_dict(), partial / LEARNER)
+        (partial / STATE).write_text(json.dumps({"update": update, "position": position}))
+        _sync(partial)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        # A full disk is an OSError in Python, a RuntimeError in torch and a SafetensorError in safetensors.
+        if isinstance(error, OSError | RuntimeError | SafetensorError):
+            raise StorageError(f"{final}: the checkpoint cannot be written: {error}") from error
+        raise
     if final.exists():
         shutil.rmtree(final)
     partial.rename(final)

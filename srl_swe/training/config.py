@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,8 @@ from srl_swe.environments.prompts import OBSERVATION_CHARS
 from srl_swe.errors import ConfigError
 
 ObjectiveName = Literal["sft", "srl"]
+
+_SRL_ONLY = ("group_size", "min_reward_std", "max_refills", "max_new_tokens", "temperature", "clip", "autojunk")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +73,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check every field that has a range."""
         positive = ("updates", "batch", "learning_rate", "max_grad_norm", "max_prompt_tokens", "max_new_tokens")
-        for name in (*positive, "temperature", "observation_chars", "save_every", "keep_checkpoints", "max_refills"):
+        for name in (*positive, "temperature", "observation_chars", "save_every", "keep_checkpoints"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        for name in ("warmup_updates", "weight_decay", "min_reward_std", "seed"):
+        for name in ("warmup_updates", "weight_decay", "min_reward_std", "max_refills", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if self.group_size < 2:
@@ -83,5 +85,10 @@ class TrainConfig:
             raise ConfigError(f"clip: expected a number between 0 and 1, got {self.clip}")
         if self.history is not None and self.history < 0:
             raise ConfigError(f"history: expected 0 or more pairs, or None for all, got {self.history}")
+        if self.objective == "sft":
+            defaults = {field.name: field.default for field in fields(self)}
+            for name in _SRL_ONLY:
+                if getattr(self, name) != defaults[name]:
+                    raise ConfigError(f"{name}: has no effect with objective 'sft'; leave it out")
         if not self.trajectories:
             raise ConfigError("trajectories: expected at least one file")

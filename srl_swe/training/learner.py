@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from srl_swe.errors import DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.policies.shared_prompt import PackedLayout, use_shared_prompt
 from srl_swe.records import Sample
@@ -79,7 +80,7 @@ class Learner:
 
         Raises:
             ConfigError: a sample cannot be packed.
-            FloatingPointError: the loss or the gradient is not finite; nothing was changed.
+            DivergedError: the loss or the gradient is not finite; nothing was changed.
         """
         rows = pack(samples, max_tokens=self.max_row_tokens)
         weights = self.loss.token_weights(samples)
@@ -160,9 +161,7 @@ class Learner:
         grad_norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm))
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             self.optimizer.zero_grad()
-            raise FloatingPointError(
-                f"loss {loss}, gradient norm {grad_norm}: not finite; a lower learning rate may help"
-            )
+            raise DivergedError(f"loss {loss}, gradient norm {grad_norm}: not finite; a lower learning rate may help")
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         self.optimizer.step()

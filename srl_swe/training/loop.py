@@ -50,6 +50,9 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     if found:
         done, objective.position = restore_learner(latest_checkpoint(config.out), learner)
     journal = Journal(config, done)
+    if console is not None:
+        left_out = f", {objective.data.too_long} left out as too long" if objective.data.too_long else ""
+        console.print(f"{config.objective}: {len(objective.data.instances)} step instances{left_out}", markup=False)
     try:
         with _progress(console) as progress:
             bar = progress.add_task(config.objective, total=config.updates, completed=done, note="")

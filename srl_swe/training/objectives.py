@@ -40,6 +40,8 @@ class Objective(Protocol):
 
     loss: Loss
     """What the learner minimises."""
+    data: TrainingData
+    """What it draws from."""
 
     def next_batch(self, update: int) -> Batch:
         """Make the batch of update number ``update``."""

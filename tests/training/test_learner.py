@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from srl_swe.errors import ConfigError
+from srl_swe.errors import ConfigError, DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Sample
 from srl_swe.training.learner import Learner
@@ -120,7 +120,7 @@ def test_gradient_clipping_and_learning_rate_zero(tiny_model: LoadedModel) -> No
 def test_a_gradient_that_is_not_finite_changes_nothing(tiny_model: LoadedModel) -> None:
     learner = Learner(tiny_model, GRPO)
     before = [p.detach().clone() for p in learner.parameters]
-    with pytest.raises(FloatingPointError, match="lower learning rate"):
+    with pytest.raises(DivergedError, match="lower learning rate"):
         learner.update([make_sample((5, 6), (7, 8), float("inf"))], 1e-3)
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters, strict=True))
 

@@ -123,6 +123,37 @@ def test_fields_out_of_range_are_named(tmp_path: Path, field: str, value: object
         TrainConfig(**options)  # type: ignore[arg-type]
 
 
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="group_size: has no effect with objective 'sft'"):
+        TrainConfig(out=tmp_path, trajectories=(tmp_path,), objective="sft", group_size=4)
+
+
+def test_a_full_disk_leaves_earlier_checkpoints_and_nothing_half_written(
+    tmp_path: Path, tiny_model_folder: Path, trajectories_file: Path
+) -> None:
+    run = tmp_path / "run"
+    train(config(run, tiny_model_folder, trajectories_file, updates=2))
+    program = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000));"  # writing past 1 MB fails
+        "from srl_swe.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    options = [
+        f"--out={run}",
+        f"--model={tiny_model_folder}",
+        f"--trajectories={trajectories_file}",
+        *(["--objective", "sft", "--updates", "4", "--batch", "3", "--learning-rate", "1e-2", "--dtype", "float32"]),
+        *(["--save-every", "2", "--keep-checkpoints", "2"]),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "the checkpoint cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [p.name for p in (run / "checkpoints").iterdir()] == ["update-000002"]
+
+
 def test_learning_rate_rises_and_stays(tmp_path: Path) -> None:
     c = TrainConfig(out=tmp_path, trajectories=(tmp_path,), learning_rate=3.0, warmup_updates=3)
     assert [learning_rate(c, u) for u in (1, 2, 3, 4, 50)] == [1.0, 2.0, 3.0, 3.0, 3.0]
