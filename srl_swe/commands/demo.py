@@ -6,6 +6,7 @@ Every part goes on where it was interrupted, and is skipped where it is done.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
@@ -222,21 +223,32 @@ def _experts(prepared: Sequence[PreparedTask]) -> list[Trajectory]:
 
 
 def _verify(trajectories: Sequence[Trajectory], prepared: Sequence[PreparedTask]) -> list[Trajectory]:
-    """Replay one trajectory a task in a real container; keep the trajectories of tasks that end solved."""
+    """Replay one trajectory a task in a real container; keep the trajectories of tasks that end solved.
+
+    What was found is remembered for as long as neither the tasks nor the trajectories change.
+    """
+    from srl_swe.evaluation.lines import read_meta, write_atomically
     from srl_swe.experts.replay import replay
+    from srl_swe.experts.trajectories import format_trajectory
+    from srl_swe.sandbox.cache import cache_dir
 
     tasks = {p.task.task_id: p for p in prepared}
     first = {t.task_id: t for t in reversed(trajectories) if t.resolved and t.task_id in tasks}
-    solved, drifted = set(), 0
-    for trajectory in _bar(list(first.values()), "replaying experts"):
-        report = replay(trajectory, tasks[trajectory.task_id])
-        drifted += bool(report.drifted)
-        if report.resolved:
-            solved.add(trajectory.task_id)
+    digest = hashlib.sha256("".join(p.task.content_hash for p in prepared).encode())
+    digest.update("".join(format_trajectory(t) for t in first.values()).encode())
+    memory = cache_dir() / "trajectories" / "demo.verified.json"
+    found = read_meta(memory)
+    if found.get("of") != digest.hexdigest():
+        reports = [replay(t, tasks[t.task_id]) for t in _bar(list(first.values()), "replaying experts")]
+        solved = [t.task_id for t, report in zip(first.values(), reports, strict=True) if report.resolved]
+        found = {"of": digest.hexdigest(), "solved": solved, "drifted": sum(bool(r.drifted) for r in reports)}
+        write_atomically(memory, json.dumps(found) + "\n")
     console().print(
-        f"replayed {len(first)} expert trajectories: {len(solved)} end solved, {drifted} drift somewhere", markup=False
+        f"replayed {len(first)} expert trajectories: {len(found['solved'])} end solved, {found['drifted']} drift "
+        "somewhere",
+        markup=False,
     )
-    return [t for t in trajectories if t.task_id in solved]
+    return [t for t in trajectories if t.task_id in found["solved"]]
 
 
 def _evaluate(model: str, world: World, schedule: Schedule, out: Path) -> None:

@@ -139,7 +139,38 @@ def _locate(name: str) -> tuple[str, dict[str, Any]]:
         return str(path), {}
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise ModelError(f"model {name!r}: no such folder")
+    _require_hub(name)
     return name, {}
+
+
+def _require_hub(model_id: str) -> None:
+    """Fail at once where a model id is not in the local cache and the hub cannot be asked.
+
+    Left to itself the hub's client tries each file again and again for a minute, and then says that a file is missing.
+    """
+    import socket
+    from urllib.parse import urlsplit
+
+    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        if isinstance(try_to_load_from_cache(model_id, "config.json"), str):
+            return
+    except HFValidationError as error:
+        raise ModelError(f"model {model_id!r}: neither a folder nor a model id: {error}") from error
+    reason = "HF_HUB_OFFLINE is set" if constants.is_offline_mode() else ""
+    if not reason:
+        address = urlsplit(constants.ENDPOINT)
+        try:
+            port = address.port or (443 if address.scheme == "https" else 80)
+            socket.create_connection((address.hostname or "", port), timeout=10).close()
+            return
+        except OSError as error:
+            reason = f"{address.hostname} cannot be reached ({error})"
+    raise ModelError(
+        f"model {model_id!r}: no such folder, not in the local cache, and not to be had from the hub: {reason}"
+    )
 
 
 def _choose_device(device: str) -> str:

@@ -16,6 +16,7 @@ import secrets
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class ShellSession:
     def __init__(self, connection: socket.socket, directory: str, exports: str, limit: int) -> None:
         self._socket = connection
         self._limit = limit
+        self._reading = threading.Lock()
         self._pending = bytearray()
         self._nonce = secrets.token_hex(16)
         self._output = CappedOutput(self._nonce, limit)
@@ -132,9 +134,15 @@ class ShellSession:
         return self._usable
 
     def hang_up(self) -> None:
-        """Wake a thread that waits in `run`: closing alone would leave it waiting until its time limit."""
+        """Wake a thread that waits in `run`: closing alone would leave it waiting until its time limit.
+
+        Return when it has woken. The socket must not be closed before: its descriptor would be given to the next one
+        that is opened, and the thread would go on waiting for that.
+        """
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        if self._reading.acquire(timeout=_GRACE_S):
+            self._reading.release()
 
     def close(self) -> None:
         """Close the connection; the shell ends with it."""
@@ -188,8 +196,9 @@ class ShellSession:
         if self._output.fields is not None:
             return True
         try:
-            self._socket.settimeout(seconds)
-            data = self._socket.recv(1 << 18)
+            with self._reading:
+                self._socket.settimeout(seconds)
+                data = self._socket.recv(1 << 18)
         except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             return True
         except OSError:

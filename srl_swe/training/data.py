@@ -42,38 +42,44 @@ class TrainingData:
     """Step instances left out since their prompt is longer than allowed."""
 
 
-def load_training_data(
-    paths: Sequence[Path],
-    tokenizer: PreTrainedTokenizerBase,
-    *,
-    history: int | None,
-    observation_chars: int,
-    max_prompt_tokens: int,
-) -> TrainingData:
-    """Read trajectories and encode their steps.
+def read_training_steps(paths: Sequence[Path], *, history: int | None, observation_chars: int) -> list[StepInstance]:
+    """Read trajectories and cut them into steps.
 
     Raises:
         TrajectoryError: a file is wrong.
-        ConfigError: a trajectory belongs to a held-out task, or nothing is left to train on.
+        ConfigError: a file is not there, or a trajectory belongs to a held-out task.
     """
-    encoded: list[EncodedInstance] = []
-    too_long = 0
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        raise ConfigError(f"trajectories: no such file: {', '.join(missing)}")
+    steps: list[StepInstance] = []
     for path in paths:
         for trajectory in read_trajectories(path):
             if trajectory.split != "train":
                 raise ConfigError(f"{path}: trajectory {trajectory.trajectory_id!r} is held out; training refuses it")
-            for instance in step_instances(trajectory, history=history, observation_chars=observation_chars):
-                prompt_ids = encode_prompt(tokenizer, instance.messages)
-                if len(prompt_ids) > max_prompt_tokens:
-                    too_long += 1
-                    continue
-                # Without a thought the answer would be malformed: an expert that gives none still shows the form.
-                answer = format_answer(instance.expert_thought or "Next step.", instance.expert_action)
-                encoded.append(
-                    EncodedInstance(
-                        instance=instance, prompt_ids=prompt_ids, answer_ids=encode_answer(tokenizer, answer)
-                    )
-                )
+            steps += step_instances(trajectory, history=history, observation_chars=observation_chars)
+    return steps
+
+
+def encode_steps(
+    steps: Sequence[StepInstance], tokenizer: PreTrainedTokenizerBase, *, max_prompt_tokens: int
+) -> TrainingData:
+    """Encode step instances, leaving out those with a longer prompt.
+
+    Raises:
+        ConfigError: nothing is left to train on.
+    """
+    encoded: list[EncodedInstance] = []
+    too_long = 0
+    for instance in steps:
+        prompt_ids = encode_prompt(tokenizer, instance.messages)
+        if len(prompt_ids) > max_prompt_tokens:
+            too_long += 1
+            continue
+        # Without a thought the answer would be malformed: an expert that gives none still shows the form.
+        answer = format_answer(instance.expert_thought or "Next step.", instance.expert_action)
+        answer_ids = encode_answer(tokenizer, answer)
+        encoded.append(EncodedInstance(instance=instance, prompt_ids=prompt_ids, answer_ids=answer_ids))
     if not encoded:
         raise ConfigError(f"no step instance to train on ({too_long} had prompts of over {max_prompt_tokens} tokens)")
     return TrainingData(instances=tuple(encoded), too_long=too_long)

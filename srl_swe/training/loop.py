@@ -8,12 +8,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from srl_swe.errors import ConfigError
 from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.policies.transformers_engine import TransformersEngine
 from srl_swe.training.checkpoint import checkpoints, latest_checkpoint, restore_learner, save_checkpoint
 from srl_swe.training.config import TrainConfig
-from srl_swe.training.data import TrainingData, load_training_data
+from srl_swe.training.data import TrainingData, encode_steps, read_training_steps
 from srl_swe.training.journal import Journal, check_config
 from srl_swe.training.learner import Learner
 from srl_swe.training.objectives import Batch, Imitation, Objective, StepReward
@@ -38,8 +37,11 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     done = int(found[-1].name.removeprefix("update-")) if found else 0
     if done >= config.updates:
         return found[-1]
+    # Files before the model: what is wrong with them is said at once.
+    steps = read_training_steps(config.trajectories, history=config.history, observation_chars=config.observation_chars)
     loaded = load_model(config.model, dtype=config.dtype)
-    objective = make_objective(config, loaded)
+    data = encode_steps(steps, loaded.tokenizer, max_prompt_tokens=config.max_prompt_tokens)
+    objective = make_objective(config, data, loaded)
     learner = Learner(
         loaded,
         objective.loss,
@@ -75,30 +77,11 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     return latest_checkpoint(config.out)
 
 
-def make_objective(config: TrainConfig, loaded: LoadedModel) -> Objective:
-    """The objective that ``config`` names, with its data and, where it samples, its engine."""
-    data = training_data(config, loaded)
+def make_objective(config: TrainConfig, data: TrainingData, loaded: LoadedModel) -> Objective:
+    """The objective that ``config`` names and, where it samples, its engine."""
     if config.objective == "sft":
         return Imitation(data, config)
     return StepReward(data, config, TransformersEngine(loaded, seed=config.seed))
-
-
-def training_data(config: TrainConfig, loaded: LoadedModel) -> TrainingData:
-    """The step instances of ``config``'s trajectories.
-
-    Raises:
-        ConfigError: nothing to train on, or a trajectory is held out.
-    """
-    missing = [str(path) for path in config.trajectories if not path.is_file()]
-    if missing:
-        raise ConfigError(f"trajectories: no such file: {', '.join(missing)}")
-    return load_training_data(
-        config.trajectories,
-        loaded.tokenizer,
-        history=config.history,
-        observation_chars=config.observation_chars,
-        max_prompt_tokens=config.max_prompt_tokens,
-    )
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
