@@ -50,14 +50,16 @@ class Schedule:
     """Learning rate of the warm-up."""
     srl_rate: float = 6e-5
     """Learning rate of SRL."""
-    max_steps: int = 10
+    max_steps: int
     """Most actions of an evaluation episode."""
+    measured_steps: int | None = None
+    """Held-out steps that are measured, at even distances; ``None``: all."""
     max_new_tokens: int = 96
     """Most tokens of an answer."""
 
 
-SHORT = Schedule(warmup_updates=12, srl_updates=12, srl_batch=4, step_samples=2)
-LONG = Schedule(warmup_updates=12, srl_updates=24, srl_batch=6, step_samples=4)
+SHORT = Schedule(warmup_updates=12, srl_updates=12, srl_batch=4, step_samples=2, max_steps=6, measured_steps=80)
+LONG = Schedule(warmup_updates=12, srl_updates=24, srl_batch=6, step_samples=4, max_steps=10)
 
 
 def demo(*, out: Path | None = None, long: bool = False, seeds: tuple[int, ...] = (0, 1, 2)) -> int:
@@ -235,7 +237,7 @@ def _verify(trajectories: Sequence[Trajectory], prepared: Sequence[PreparedTask]
     tasks = {p.task.task_id: p for p in prepared}
     first = {t.task_id: t for t in reversed(trajectories) if t.resolved and t.task_id in tasks}
     digest = hashlib.sha256("".join(p.task.content_hash for p in prepared).encode())
-    digest.update("".join(format_trajectory(t) for t in first.values()).encode())
+    digest.update(b"".join(format_trajectory(t) for t in first.values()))
     memory = cache_dir() / "trajectories" / "demo.verified.json"
     found = read_meta(memory)
     if found.get("of") != digest.hexdigest():
@@ -275,9 +277,11 @@ def _evaluate(model: str, world: World, schedule: Schedule, out: Path) -> None:
         settings={"temperature": 1.0, "max_new_tokens": schedule.max_new_tokens},
         console=bar,
     )
+    instances = all_step_instances(world.heldout_trajectories)
+    count = min(schedule.measured_steps or len(instances), len(instances))
     steps = evaluate_steps(
         policy.answer,
-        all_step_instances(world.heldout_trajectories),
+        [instances[i * len(instances) // count] for i in range(count)],
         out,
         name=name,
         samples=schedule.step_samples,
