@@ -14,6 +14,7 @@ import srl_swe
 PACKAGE = Path(srl_swe.__file__).parent
 ROOMS = (
     "errors",
+    "files",
     "records",
     "rewards",
     "sandbox",

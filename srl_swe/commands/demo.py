@@ -149,8 +149,8 @@ class Arm:
 
     def reinforce(self, *, seed: int, out: Path) -> None:
         """Go on from the warm-up by SRL, evaluate, and write the report."""
-        from srl_swe.evaluation.lines import write_atomically
         from srl_swe.evaluation.report import write_report
+        from srl_swe.files import write_atomically
         from srl_swe.training.checkpoint import latest_checkpoint
         from srl_swe.training.loop import train
 
@@ -229,9 +229,10 @@ def _verify(trajectories: Sequence[Trajectory], prepared: Sequence[PreparedTask]
 
     What was found is remembered for as long as neither the tasks nor the trajectories change.
     """
-    from srl_swe.evaluation.lines import read_meta, write_atomically
+    from srl_swe.evaluation.lines import read_meta
     from srl_swe.experts.replay import replay
     from srl_swe.experts.trajectories import format_trajectory
+    from srl_swe.files import write_atomically
     from srl_swe.sandbox.cache import cache_dir
 
     tasks = {p.task.task_id: p for p in prepared}

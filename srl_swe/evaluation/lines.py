@@ -1,40 +1,16 @@
-"""Files that survive a kill: JSON Lines appended durably, and small files replaced whole."""
+"""JSON Lines that survive a kill: appended durably, and cut off lines dropped."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from srl_swe.errors import ConfigError, StorageError
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that readers see the old one or the new one, never half.
-
-    Raises:
-        StorageError: the disk is full, the folder read-only …
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:  # Ctrl-C too: nothing half-written stays behind
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+from srl_swe.files import write_atomically
 
 
 def append_line(path: Path, record: dict[str, Any]) -> None:

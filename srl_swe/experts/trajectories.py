@@ -6,15 +6,13 @@ what is read here is what a model is trained on. Writing is atomic: readers see 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from srl_swe.errors import StorageError, TrajectoryError
+from srl_swe.errors import TrajectoryError
+from srl_swe.files import replacing
 from srl_swe.records import Split, Step, Trajectory
 
 SCHEMA_VERSION = 1
@@ -67,28 +65,14 @@ def write_trajectories(path: Path | str, trajectories: Iterable[Trajectory]) -> 
     """
     path = Path(path)
     ids: set[str] = set()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        try:
-            with os.fdopen(descriptor, "wb") as out:
-                for trajectory in trajectories:
-                    if trajectory.trajectory_id in ids:
-                        raise TrajectoryError(f"{path}: trajectory_id {trajectory.trajectory_id!r} occurs twice")
-                    ids.add(trajectory.trajectory_id)
-                    out.write(format_trajectory(trajectory))
-                if not ids:
-                    raise TrajectoryError(f"{path}: there is no trajectory to write")
-                out.flush()
-                os.fsync(out.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:  # Ctrl-C too: nothing half-written stays behind
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with replacing(path) as out:
+        for trajectory in trajectories:
+            if trajectory.trajectory_id in ids:
+                raise TrajectoryError(f"{path}: trajectory_id {trajectory.trajectory_id!r} occurs twice")
+            ids.add(trajectory.trajectory_id)
+            out.write(format_trajectory(trajectory))
+        if not ids:
+            raise TrajectoryError(f"{path}: there is no trajectory to write")
     return len(ids)
 
 

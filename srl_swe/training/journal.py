@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import srl_swe
 from srl_swe.errors import ConfigError
+from srl_swe.files import write_atomically
 from srl_swe.records import Rollout
 from srl_swe.training.config import TrainConfig
 
@@ -93,10 +94,7 @@ def _write_config(config: TrainConfig, *, resumed: bool) -> None:
             "python": platform.python_version(),
         },
     }
-    path = config.out / CONFIG
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=2) + "\n")
-    partial.rename(path)
+    write_atomically(config.out / CONFIG, json.dumps(record, indent=2) + "\n")
 
 
 def _as_json(config: TrainConfig) -> dict[str, Any]:
@@ -114,9 +112,7 @@ def _truncate(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
                 lines.append(line + "\n")
         except (ValueError, KeyError, TypeError):
             continue
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(lines))
-    partial.rename(path)
+    write_atomically(path, "".join(lines))
 
 
 def _rollout_line(update: int, rollout: Rollout) -> dict[str, Any]:

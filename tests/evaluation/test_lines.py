@@ -5,7 +5,8 @@ import json
 import pytest
 
 from srl_swe.errors import ConfigError, StorageError
-from srl_swe.evaluation.lines import append_line, check_meta, keep_lines, read_lines, read_meta, write_atomically
+from srl_swe.evaluation.lines import append_line, check_meta, keep_lines, read_lines, read_meta
+from srl_swe.files import write_atomically
 
 
 def test_append_and_read(tmp_path):
