@@ -75,6 +75,7 @@ def _seed(run: Path) -> dict[str, Any]:
         "summary": read_meta(run / "summary.json"),
         "steps": len(ids["warm"]),
         "similarity": {phase: list(summary.similarity) for phase, summary in summaries.items()},
+        "similarity_of_well_formed": {phase: _of_well_formed(records) for phase, records in steps.items()},
         "reward": {phase: list(summary.reward) for phase, summary in summaries.items()},
         "well_formed": {phase: list(summary.well_formed) for phase, summary in summaries.items()},
         "change": list(compare_steps(steps["warm"], steps["after"])),
@@ -84,6 +85,12 @@ def _seed(run: Path) -> dict[str, Any]:
         "reward_by_update": [round(float(record["reward_mean"]), 4) for record in metrics if "reward_mean" in record],
         "seconds": sum(float(record["seconds"]) for record in metrics if "seconds" in record),
     }
+
+
+def _of_well_formed(records: Sequence[dict[str, Any]]) -> float | None:
+    """Mean similarity of the well-formed answers alone: what rose beyond the form."""
+    values = [float(s["similarity"]) for record in records for s in record["samples"] if s["well_formed"]]
+    return sum(values) / len(values) if values else None
 
 
 def _plot(runs: Sequence[Path], seeds: Sequence[dict[str, Any]]) -> str:
