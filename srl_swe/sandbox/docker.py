@@ -201,9 +201,14 @@ class DockerSandbox:
         with talking():
             created = self._api.exec_create(self.container_id, list(SHELL), stdin=True, tty=False, user=self._user)
             self._stream = self._api.exec_start(created["Id"], socket=True)
-        self._shell = ShellSession(
-            getattr(self._stream, "_sock", self._stream), directory, exports, self._limits.output_chars
-        )
+        connection = getattr(self._stream, "_sock", self._stream)
+        try:
+            self._shell = ShellSession(connection, directory, exports, self._limits.output_chars)
+        except SandboxLostError:
+            raise
+        except SandboxError as error:
+            # What the engine says of an unknown user may have gone with the response's headers.
+            raise SandboxError(f"{error} (as user {self._user!r})") from error
 
     def _close_shell(self) -> None:
         stream, self._stream = self._stream, None
