@@ -16,10 +16,11 @@ from typing import TypeVar
 
 from rich.progress import track
 
+from srl_swe.commands.evaluation import load_policy
 from srl_swe.commands.output import console, number, percent
 from srl_swe.commands.suites import prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
-from srl_swe.records import PreparedTask, Sampling, Trajectory
+from srl_swe.records import PreparedTask, Trajectory
 from srl_swe.training.config import TrainConfig
 
 T = TypeVar("T")
@@ -259,15 +260,10 @@ def _evaluate(model: str, world: World, schedule: Schedule, out: Path) -> None:
     from srl_swe.evaluation.runner import evaluate, solve_rate
     from srl_swe.evaluation.steps import evaluate_steps
     from srl_swe.experts.instances import all_step_instances
-    from srl_swe.policies.model_policy import ModelPolicy
-    from srl_swe.policies.models import load_model
-    from srl_swe.policies.transformers_engine import TransformersEngine
 
     bar = console(stderr=True)
-    loaded = load_model(model)
-    engine = TransformersEngine(loaded)
     name = Path(model).name if Path(model).is_dir() else model
-    policy = ModelPolicy(name, engine, loaded.tokenizer, Sampling(max_new_tokens=schedule.max_new_tokens))
+    policy = load_policy(model, temperature=1.0, max_new_tokens=schedule.max_new_tokens, name=name)
     results = evaluate(
         policy,
         world.heldout,

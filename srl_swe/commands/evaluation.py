@@ -150,8 +150,10 @@ def _scripted(name: PolicyName, tasks: Sequence[Task], recorded: Sequence[Trajec
     return expert
 
 
-def load_policy(model: str | None, *, temperature: float, max_new_tokens: int, seed: int) -> ModelPolicy:
-    """A language model on the embedded engine; `None` for the embedded model.
+def load_policy(
+    model: str | None, *, temperature: float, max_new_tokens: int, seed: int = 0, name: str | None = None
+) -> ModelPolicy:
+    """A language model on the embedded engine; `None` for the embedded model. Results call it ``name``.
 
     Raises:
         ModelError: it cannot be found or loaded.
@@ -162,7 +164,7 @@ def load_policy(model: str | None, *, temperature: float, max_new_tokens: int, s
     loaded = load_model(model or DEFAULT_MODEL)
     engine = TransformersEngine(loaded, seed=seed)
     return ModelPolicy(
-        loaded.name, engine, loaded.tokenizer, Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
+        name or loaded.name, engine, loaded.tokenizer, Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     )
 
 

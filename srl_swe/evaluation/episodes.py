@@ -93,7 +93,8 @@ class Episode:
             EngineUnavailableError: no episode can be run at all.
         """
         try:
-            thought, command = parse_action(answer)[0], parse_action(answer)[1].command
+            thought, action = parse_action(answer)
+            command: str | None = action.command
         except MalformedActionError:
             thought, command = "", None
             self.malformed += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import shutil
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from srl_swe.errors import ModelError
 from srl_swe.sandbox.cache import cache_dir
+from srl_swe.sandbox.locks import file_lock
 
 if TYPE_CHECKING:
     import torch
@@ -85,8 +85,7 @@ def default_model_folder() -> Path:
     if (folder / "config.json").is_file():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with file_lock(folder.parent / ".lock"):
         if not (folder / "config.json").is_file():
             _convert_default(folder)
     return folder

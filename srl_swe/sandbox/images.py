@@ -27,7 +27,7 @@ from srl_swe.sandbox.layers import AGENT_ID, Entry, add_layer, exists, image_nam
 from srl_swe.sandbox.locks import file_lock
 from srl_swe.sandbox.owners import KIND_LABEL
 
-__all__ = ["BASE_COMMIT_LABEL", "ImageSpec", "base_commit", "base_image", "build_image", "cache_dir"]
+__all__ = ["BASE_COMMIT_LABEL", "ImageSpec", "base_commit", "base_image", "build_image"]
 
 BASE_COMMIT_LABEL = "srl_swe.base_commit"
 """On a task image: the id of the one commit in ``/testbed``."""

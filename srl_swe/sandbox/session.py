@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import socket
 import ssl
 import struct
@@ -108,7 +109,7 @@ class ShellSession:
         self._send(f"{self._nonce}\n{loop}\0".encode())
         begun = self._outcome(self._receive(_START_S), timed_out=False)
         if begun.alive:
-            begin = f"{exports}\n\\builtin cd -- {_quoted(directory)} && \\builtin printf '%s %s' $$ $PPID"
+            begin = f"{exports}\n\\builtin cd -- {shlex.quote(directory)} && \\builtin printf '%s %s' $$ $PPID"
             begun = self.run(begin, timeout_s=_START_S, stop=lambda: None)
             self.pids = tuple(begun.text.split()[-2:])
         if begun.exit_code != 0 or not begun.alive or not all(pid.isdigit() for pid in self.pids):
@@ -217,7 +218,3 @@ class ShellSession:
             self._output.feed(bytes(self._pending[at + _HEADER.size : at + _HEADER.size + size]))
             at += _HEADER.size + size
         del self._pending[:at]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"

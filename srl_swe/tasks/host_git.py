@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from srl_swe.errors import ConfigError, TaskError
-from srl_swe.sandbox.images import cache_dir
+from srl_swe.sandbox.cache import cache_dir
 from srl_swe.sandbox.locks import file_lock
 
 _PLAIN = (

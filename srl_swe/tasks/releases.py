@@ -27,7 +27,7 @@ from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist
 from packaging.version import InvalidVersion, Version
 
 from srl_swe.errors import StorageError, TaskError
-from srl_swe.sandbox.images import cache_dir
+from srl_swe.sandbox.cache import cache_dir
 
 _DEFAULT_INDEX = "https://pypi.org/simple"
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"

@@ -93,12 +93,17 @@ class SeededOrder:
         self.seed = seed
         self.position = 0
         """Items taken so far: the whole state."""
+        self._epoch = -1
+        self._order: list[int] = []
 
     def take(self, count: int) -> list[int]:
         """Return the next ``count`` indices."""
         taken = []
         for _ in range(count):
             epoch, place = divmod(self.position, self.size)
-            taken.append(int(np.random.default_rng([self.seed, epoch]).permutation(self.size)[place]))
+            if epoch != self._epoch:
+                self._epoch = epoch
+                self._order = np.random.default_rng([self.seed, epoch]).permutation(self.size).tolist()
+            taken.append(self._order[place])
             self.position += 1
         return taken

@@ -50,7 +50,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
         temperature=config.temperature if config.objective == "srl" else 1.0,
     )
     if found:
-        done, objective.position = restore_learner(latest_checkpoint(config.out), learner)
+        done, objective.position = restore_learner(found[-1], learner)
     journal = Journal(config, done)
     if console is not None:
         left_out = f", {objective.data.too_long} left out as too long" if objective.data.too_long else ""
