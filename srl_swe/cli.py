@@ -27,10 +27,7 @@ def main(args: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _interrupt)
         return _run(list(sys.argv[1:] if args is None else args))
     except KeyboardInterrupt:
-        if "srl_swe.sandbox.docker" in sys.modules:
-            from srl_swe.commands.suites import remove_own
-
-            remove_own()
+        # What was opened is closed on the way out; what the engine was about to make, its reaper removes.
         return _say("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said, and the interpreter must not try to at its exit.

@@ -69,12 +69,21 @@ class Task:
     """pytest node ids in ``test_paths`` that are not run: flaky, or failing in a sandbox (no network …)."""
     timeout_s: float = 120.0
     """Seconds the test run may take."""
+    memory_mb: int = 1024
+    """Memory of its sandboxes, in MiB."""
+    network: tuple[str, ...] = ()
+    """``host:port`` that the student's sandbox may reach, by HTTP and HTTPS; never the grading one."""
+    read_only: bool = False
+    """Whether the system is mounted read-only, all but the repository, the home and ``/tmp``. No snapshots then."""
 
     @property
     def content_hash(self) -> str:
         """SHA-256 over everything that defines the task: its fields and every file in its folder."""
         digest = hashlib.sha256()
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folder", "source")}
+        for name in ("memory_mb", "network", "read_only"):  # tasks that say nothing of them keep their older hashes
+            if fields[name] == type(self).__dataclass_fields__[name].default:
+                del fields[name]
         source = dataclasses.asdict(self.source) | {"location": Path(self.source.location).name}
         digest.update(json.dumps(fields | {"source": source}, sort_keys=True).encode())
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
@@ -94,6 +103,8 @@ class PreparedTask:
     """Unified diff (``a/`` and ``b/`` prefixes) from the base state to the fix, without the hidden tests."""
     test_files: tuple[tuple[str, str], ...]
     """The hidden tests: (path relative to the repository root, text)."""
+    base_commit: str = ""
+    """The id of the image's one commit, as the image's builder knows it; empty: not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

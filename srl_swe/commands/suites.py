@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +11,7 @@ import tyro
 from rich.progress import track
 
 from srl_swe.commands.output import console
-from srl_swe.errors import ConfigError, EngineUnavailableError
+from srl_swe.errors import ConfigError
 from srl_swe.records import PreparedTask, Split, Task
 
 Suites = tyro.conf.Positional[tuple[Path, ...]]
@@ -22,8 +20,6 @@ TaskIds = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """``--task A --task B``: a list would swallow the suites after it."""
 
 DEFAULT_FOLDER = Path("envs")
-_ENGINE_LAG_S = 0.2
-"""Time for the engine to finish the creation of a container whose client has gone; it takes 0.02 s."""
 
 
 def read_tasks(suites: Sequence[Path], *, split: Split | None = None, ids: Sequence[str] = ()) -> list[Task]:
@@ -51,26 +47,6 @@ def sweep_first() -> None:
 
     if removed := sweep():
         console(stderr=True).print(f"removed {removed} left over from processes that were killed")
-
-
-def remove_own() -> None:
-    """After an interruption: remove the containers of this process that nothing in it knows of any more.
-
-    An interruption between the engine's work and its answer leaves a container whose id nobody has read. Every sandbox
-    that is known has been closed before.
-    """
-    from docker.errors import DockerException
-    from requests import RequestException
-
-    from srl_swe.sandbox.engine import connect
-    from srl_swe.sandbox.owners import OWNER_LABEL, this_process
-
-    time.sleep(_ENGINE_LAG_S)
-    # What cannot be removed now is removed by the sweep of the next command.
-    with contextlib.suppress(EngineUnavailableError, DockerException, RequestException), closing(connect()) as client:
-        for found in client.api.containers(all=True, filters={"label": f"{OWNER_LABEL}={this_process()}"}):
-            with contextlib.suppress(DockerException):
-                client.api.remove_container(found["Id"], force=True, v=True)
 
 
 def prepare_each(tasks: Sequence[Task]) -> Iterator[PreparedTask]:

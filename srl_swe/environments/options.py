@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ class ResetOptions:
     """The task; ``None``: any."""
     steps: tuple[Step, ...]
     """The expert's steps before the opening state."""
+    actions: tuple[str, ...] = ()
+    """All of the expert's actions that can be run: those before the first ``submit``."""
 
 
 def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> ResetOptions:
@@ -51,7 +54,8 @@ def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> 
         return ResetOptions(task_id=task_id, steps=())
     if trajectory is None:
         raise ConfigError(f"options['step']: step {step} needs options['trajectory'], whose actions lead there")
-    return ResetOptions(task_id=task_id, steps=_read_steps(step, trajectory))
+    steps = _read_steps(step, trajectory)
+    return ResetOptions(task_id=task_id, steps=steps, actions=_runnable(trajectory))
 
 
 def _read_task(task_id: object, trajectory: Trajectory | None, task_ids: Sequence[str]) -> str | None:
@@ -83,3 +87,8 @@ def _read_steps(step: int, trajectory: Trajectory) -> tuple[Step, ...]:
     if any(Action(command=before.action).kind == "submit" for before in steps):
         raise ConfigError(f"options['step']: {trajectory.trajectory_id} has submitted before step {step}")
     return steps
+
+
+def _runnable(trajectory: Trajectory) -> tuple[str, ...]:
+    actions = (step.action for step in trajectory.steps)
+    return tuple(itertools.takewhile(lambda action: Action(command=action).kind != "submit", actions))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import gymnasium
+import numpy as np
 from gymnasium.error import ResetNeeded
 
 from srl_swe.environments import prompts
@@ -18,7 +19,8 @@ from srl_swe.environments.spaces import UnicodeText
 from srl_swe.errors import ConfigError, InfrastructureError, MalformedActionError
 from srl_swe.grading import grade, student_patch
 from srl_swe.records import Ending, PreparedTask, Score, Split, Step, Task, Verdict
-from srl_swe.sandbox.protocol import Sandbox
+from srl_swe.sandbox.pool import SandboxPool
+from srl_swe.sandbox.protocol import Sandbox, SandboxLimits, SandboxSpec
 from srl_swe.tasks.folder import read_suites
 from srl_swe.tasks.prepare import prepare
 
@@ -87,6 +89,9 @@ class RepoEnv(gymnasium.Env[str, str]):
         observation_chars: int = prompts.OBSERVATION_CHARS,
         problem_chars: int = prompts.PROBLEM_CHARS,
         backend: str = "docker",
+        stateless: bool = False,
+        warm: int = 0,
+        snapshots_mb: float = 4096.0,
         render_mode: Literal["ansi"] | None = None,
     ) -> None:
         """Read the tasks; nothing is built or started before `reset`.
@@ -101,7 +106,10 @@ class RepoEnv(gymnasium.Env[str, str]):
             history: Action-observation pairs in ``info["messages"]``; ``None``: all of them.
             observation_chars: Longest observation there.
             problem_chars: Longest problem statement there.
-            backend: Sandbox backend.
+            backend: Sandbox backend, such as ``docker``, ``docker:crun``, ``podman`` or ``bubblewrap``.
+            stateless: Whether each command gets a fresh subshell, as some agents' trajectories have it.
+            warm: Sandboxes kept ready for the next `reset`; finished ones are then removed in the background.
+            snapshots_mb: What snapshots of expert states may take on the disk, in MiB.
             render_mode: ``ansi``: `render` returns the last step as text.
 
         Raises:
@@ -114,6 +122,8 @@ class RepoEnv(gymnasium.Env[str, str]):
             raise ConfigError(f"split: expected one of {', '.join(get_args(Split))}, not {split!r}")
         if max_steps < 1:
             raise ConfigError(f"max_steps: must be at least 1, not {max_steps}")
+        if snapshots_mb < 0:
+            raise ConfigError(f"snapshots_mb: must be at least 0, not {snapshots_mb}")
         if command_timeout_s <= 0:
             raise ConfigError(f"command_timeout_s: must be above 0, not {command_timeout_s}")
         if render_mode not in (None, "ansi"):
@@ -131,7 +141,12 @@ class RepoEnv(gymnasium.Env[str, str]):
             "problem_chars": problem_chars,
         }
         self._backend = backend
-        self._states = ExpertStates(backend=backend, command_timeout_s=command_timeout_s)
+        self._stateless = stateless
+        self._warm = warm
+        self._pool = SandboxPool(backend, size=warm)
+        self._states = ExpertStates(
+            self._pool, backend=backend, command_timeout_s=command_timeout_s, capacity_mb=snapshots_mb
+        )
         self._sandbox: Sandbox | None = None
         self._episode: _Episode | None = None
 
@@ -146,11 +161,11 @@ class RepoEnv(gymnasium.Env[str, str]):
         super().reset(seed=seed)
         chosen = read_options(options, tuple(self._tasks))
         self._close_episode()
-        task_id = chosen.task_id
-        if task_id is None:
-            task_id = list(self._tasks)[int(self.np_random.integers(len(self._tasks)))]
-        prepared = self._prepare(task_id)
-        self._sandbox = self._states.open(prepared, [step.action for step in chosen.steps])
+        prepared = self._prepare(chosen.task_id or self._draw(self.np_random))
+        self._sandbox = self._states.open(self._spec(prepared), chosen.actions, len(chosen.steps))
+        if self._warm and chosen.task_id is None and not chosen.steps:
+            # What the next reset will draw, if it is not told otherwise.
+            self._pool.expect(self._spec(self._prepare(self._draw(copy.deepcopy(self.np_random)))))
         self._episode = _Episode(prepared=prepared, steps=list(chosen.steps))
         first = chosen.steps[-1].observation if chosen.steps else prepared.task.problem_statement
         return prompts.clip(first, _MAX_CHARS), self._info(self._episode)
@@ -188,8 +203,9 @@ class RepoEnv(gymnasium.Env[str, str]):
         return f"$ {last.action or last.thought}\n{last.observation}"
 
     def close(self) -> None:
-        """Remove the sandbox and the snapshots. May be called again; `reset` opens anew."""
+        """Remove the sandbox, the spare ones and the snapshots. May be called again; `reset` opens anew."""
         self._close_episode()
+        self._pool.close()  # first: a snapshot stays for as long as a spare stands on it
         self._states.close()
 
     # --------------------------------------------------------------------------------------------------- for callers
@@ -213,16 +229,29 @@ class RepoEnv(gymnasium.Env[str, str]):
         """
         if self._episode is not None and self._episode.patch is not None:
             return self._episode.patch
-        if self._sandbox is None:
+        if self._sandbox is None or self._episode is None:
             raise ResetNeeded("no sandbox: call reset()")
-        return student_patch(self._sandbox)
+        return student_patch(self._sandbox, base_commit=self._episode.prepared.base_commit)
 
     # -------------------------------------------------------------------------------------------------------- inside
     def _prepare(self, task_id: str) -> PreparedTask:
         if task_id not in self._prepared:
             task = self._tasks[task_id]
-            self._prepared[task_id] = task if isinstance(task, PreparedTask) else prepare(task)
+            self._prepared[task_id] = task if isinstance(task, PreparedTask) else prepare(task, backend=self._backend)
         return self._prepared[task_id]
+
+    def _draw(self, generator: np.random.Generator) -> str:
+        return list(self._tasks)[int(generator.integers(len(self._tasks)))]
+
+    def _spec(self, prepared: PreparedTask) -> SandboxSpec:
+        task = prepared.task
+        return SandboxSpec(
+            image=prepared.image,
+            limits=SandboxLimits(memory_mb=task.memory_mb),
+            stateless=self._stateless,
+            network=task.network,
+            read_only=task.read_only,
+        )
 
     def _act(self, episode: _Episode, answer: str) -> str:
         assert self._sandbox is not None
@@ -269,9 +298,7 @@ class RepoEnv(gymnasium.Env[str, str]):
 
     def _close_sandbox(self) -> None:
         if self._sandbox is not None:
-            # A sandbox that cannot be removed is labelled with its owner: the next sweep finds it.
-            with contextlib.suppress(InfrastructureError):
-                self._sandbox.close()
+            self._pool.discard(self._sandbox)
             self._sandbox = None
 
 

@@ -15,23 +15,25 @@ from srl_swe.sandbox import open_sandbox
 from srl_swe.sandbox.protocol import Sandbox, SandboxLimits
 
 _ATTEMPTS = 2
-_LIMITS = SandboxLimits()
 
 
-def grade(prepared: PreparedTask, patch: str, *, backend: str = "docker", limits: SandboxLimits = _LIMITS) -> Verdict:
+def grade(
+    prepared: PreparedTask, patch: str, *, backend: str = "docker", limits: SandboxLimits | None = None
+) -> Verdict:
     """Grade a student's patch.
 
     Args:
         prepared: The task.
         patch: Unified diff from the base state, as `student_patch` makes it; may be empty.
         backend: Where the container comes from.
-        limits: Of the grading container.
+        limits: Of the grading container; ``None``: the task's memory, and else the usual.
 
     Returns:
         The verdict. Trouble with the container is ``solved=None``; it is never raised, and never a ``False``. A test
         run that brings its own container down, twice in a row, is the patch's doing: ``solved=False``.
     """
     log = ""
+    limits = limits or SandboxLimits(memory_mb=prepared.task.memory_mb)
     for _ in range(_ATTEMPTS):
         try:
             with open_sandbox(prepared.image, backend=backend, workdir=ROOT, limits=limits) as sandbox:

@@ -2,62 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Any
 
-from srl_swe.errors import ConfigError
-from srl_swe.sandbox.protocol import Sandbox, SandboxLimits
+from srl_swe.sandbox.backends import get_backend
+from srl_swe.sandbox.protocol import Backend, Sandbox, SandboxLimits, SandboxSpec
 
-if TYPE_CHECKING:
-    import docker
+__all__ = [
+    "Backend",
+    "Sandbox",
+    "SandboxLimits",
+    "SandboxSpec",
+    "get_backend",
+    "open_sandbox",
+    "remove_snapshot",
+    "sweep",
+]
 
-__all__ = ["Sandbox", "SandboxLimits", "open_sandbox", "remove_snapshot", "sweep"]
 
-
-def open_sandbox(
-    image: str,
-    *,
-    backend: str = "docker",
-    workdir: str = "/testbed",
-    limits: SandboxLimits | None = None,
-    user: str = "agent",
-    labels: Mapping[str, str] | None = None,
-) -> Sandbox:
+def open_sandbox(image: str, *, backend: str = "docker", **options: Any) -> Sandbox:
     """Open a sandbox on an image or on a snapshot.
 
     Args:
         image: An image reference, or what `Sandbox.snapshot` returned.
-        backend: ``docker``.
-        workdir: Where the shell begins; a snapshot has its own.
-        limits: What it may use.
-        user: Who the commands run as.
-        labels: Put on the container, for the caller's own bookkeeping.
+        backend: See `get_backend`.
+        options: The other fields of `SandboxSpec`.
 
     Raises:
         ConfigError: there is no such backend.
         EngineUnavailableError: no engine answers.
         SandboxError: it could not be opened; nothing is left behind.
     """
-    if backend != "docker":
-        raise ConfigError(f"backend: expected 'docker', got {backend!r}")
-    from srl_swe.sandbox.docker import DockerSandbox
-
-    return DockerSandbox(
-        image, workdir=workdir, limits=limits or SandboxLimits(), user=user, labels=dict(labels) if labels else None
-    )
+    return get_backend(backend).open(SandboxSpec(image=image, **options))
 
 
-def remove_snapshot(image: str, *, backend: str = "docker") -> None:
-    """Forget a snapshot. One that is gone already is no error."""
-    if backend != "docker":
-        raise ConfigError(f"backend: expected 'docker', got {backend!r}")
-    from srl_swe.sandbox.docker import remove_image
-
-    remove_image(image)
+def remove_snapshot(snapshot: str, *, backend: str = "docker") -> bool:
+    """Forget a snapshot; return whether it is gone. One that an open sandbox stands on stays, for now."""
+    return get_backend(backend).remove_snapshot(snapshot)
 
 
-def sweep(client: docker.DockerClient | None = None) -> int:
-    """Remove what killed processes left behind; see `srl_swe.sandbox.leftovers.sweep`."""
-    from srl_swe.sandbox.leftovers import sweep as sweep_docker
+def sweep(backend: str = "docker") -> int:
+    """Remove what killed processes left behind; return how many.
 
-    return sweep_docker(client)
+    Raises:
+        EngineUnavailableError: no engine answers.
+    """
+    return get_backend(backend).sweep()

@@ -1,40 +1,50 @@
-"""Calls to the engine: the process's own client, and the engine's failures as ours."""
+"""Calls to an engine: the process's own client, and the engine's failures as ours."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from srl_swe.errors import SandboxError, SandboxLostError
-from srl_swe.sandbox.engine import connect
+from srl_swe.sandbox.engine import EngineKind, connect
 from srl_swe.sandbox.owners import this_process
 
 _lock = threading.Lock()
-_client: docker.DockerClient | None = None
-_client_of = ""
+_clients: dict[tuple[str, EngineKind], docker.DockerClient] = {}
 
 
-def shared_client() -> docker.DockerClient:
-    """The process's own client, made on first use and again after a fork."""
-    global _client, _client_of
+def shared_client(kind: EngineKind = "docker") -> docker.DockerClient:
+    """The process's own client, made on first use and again after a fork; closed when the process ends.
+
+    Raises:
+        EngineUnavailableError: no engine answers.
+    """
     with _lock:
-        if _client is None or _client_of != this_process():
-            _client, _client_of = connect(), this_process()
-        return _client
+        key = (this_process(), kind)
+        if key not in _clients:
+            _clients[key] = connect(kind)
+        return _clients[key]
 
 
-def close_client() -> None:
-    """Close the process's own client, if there is one."""
-    global _client
+@atexit.register
+def close_clients() -> None:
+    """Close the process's own clients; they are made again where they are asked for."""
     with _lock:
-        client, _client = _client, None
-        if client is not None and _client_of == this_process():
-            client.close()
+        for key in [key for key in _clients if key[0] == this_process()]:
+            _clients.pop(key).close()
+
+
+def address(api: Any) -> str:
+    """Return where a client's engine is, as in ``DOCKER_HOST``."""
+    path = getattr(getattr(api, "_custom_adapter", None), "socket_path", None)
+    return f"unix://{path}" if path else str(api.base_url)
 
 
 @contextlib.contextmanager

@@ -1,294 +1,263 @@
 """The ``docker`` backend: one container a sandbox, over the Docker API (Docker Engine 20.10 or later, or Podman's).
 
 Protected by default: no network; all capabilities dropped; no new privileges; the engine's seccomp profile; limits on
-memory, CPU, processes and open files; commands run as the image's user ``agent``.
+memory, swap, CPU, processes, open files and disk; commands run as the image's user ``agent``, who owns nothing of the
+system.
 
-Not protected: the kernel is shared with the host, so that a kernel bug is a way out (use a VM or gVisor as the
-engine's runtime against that); disk space, where the storage driver has no quotas; timing and load that other
-containers can notice. What runs in a sandbox can read all of its image.
+Not protected: the kernel is shared with the host, so that a kernel bug is a way out (``docker:runsc``, gVisor, stands
+against that); without quotas of the storage driver, disk is watched every two seconds and not held exactly; timing and
+load that other containers can notice. What runs in a sandbox can read all of its image.
 """
 
 from __future__ import annotations
 
-import atexit
 import base64
 import contextlib
-import posixpath
 import time
-import weakref
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Any
 
 import docker
 import requests
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from srl_swe.errors import SandboxError, SandboxLostError
-from srl_swe.records import CommandResult
-from srl_swe.sandbox import archives
-from srl_swe.sandbox.calls import close_client, shared_client, talking
-from srl_swe.sandbox.owners import KIND_LABEL, OWNER_LABEL, this_process
-from srl_swe.sandbox.protocol import DEFAULT_TIMEOUT_S, KILLED_EXIT_CODE, TIMEOUT_EXIT_CODE, SandboxLimits
-from srl_swe.sandbox.session import SHELL, ShellSession
+from srl_swe.sandbox.calls import address, shared_client, talking
+from srl_swe.sandbox.enclosure import Channel, ShellState
+from srl_swe.sandbox.engine import EngineKind
+from srl_swe.sandbox.exec_channel import ExecChannel
+from srl_swe.sandbox.leftovers import labels, sweep
+from srl_swe.sandbox.owners import OWNER_LABEL, this_process
+from srl_swe.sandbox.protocol import SandboxSpec
+from srl_swe.sandbox.reaper import watch
+from srl_swe.sandbox.shells import ShellSandbox
 
 DIRECTORY_LABEL = "srl_swe.directory"
 EXPORTS_LABEL = "srl_swe.exports"
 SNAPSHOT_REPOSITORY = "srl-swe/snapshot"
+_MIB = 1 << 20
 
 # Kills what the user may kill but the processes named. Stopped first, all at once, so that nothing forks meanwhile; in
-# builtins only, because a fork bomb leaves no room for another process.
-_KILL_COMMANDS = """\
+# builtins only, because a fork bomb leaves no room for another process. $1: pids; $2: pids whose descendants stay too.
+_KILL = r"""
 kill -STOP -1
-for p in /proc/[0-9]*; do
-  p=${p#/proc/}
-  case " 1 $$ $* " in *" $p "*) ;; *) kill -9 "$p" ;; esac
+declare -A parent
+for place in /proc/[0-9]*; do
+  stat=
+  { IFS= read -r -d '' stat <"$place/stat"; } 2>/dev/null
+  stat=${stat##*) }
+  stat=${stat#* }
+  parent[${place#/proc/}]=${stat%% *}
 done
-kill -CONT "$@"
+for pid in "${!parent[@]}"; do
+  case " 1 $$ $1 " in *" $pid "*) continue ;; esac
+  at=$pid
+  while [[ ${at:-0} -gt 1 ]]; do
+    case " $2 " in *" $at "*) continue 2 ;; esac
+    at=${parent[$at]}
+  done
+  kill -9 "$pid"
+done
+kill -CONT -1
 """
-_KILL_ALL = "kill -9 -1"
-
-_open: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
 
 
-class DockerSandbox:
-    """A `Sandbox` in a container of its own. Use `srl_swe.sandbox.open_sandbox`."""
+class DockerBackend:
+    """A `srl_swe.sandbox.protocol.Backend`. ``docker:NAME`` asks for another OCI runtime, ``crun`` or ``runsc``."""
 
-    def __init__(
-        self, image: str, *, workdir: str, limits: SandboxLimits, user: str, labels: dict[str, str] | None = None
-    ) -> None:
-        self._api: Any = shared_client().api
-        self._limits = limits
-        self._user = user
-        self._shell: ShellSession | None = None
-        self._stream: Any = None
+    def __init__(self, variant: str = "", *, engine: EngineKind = "docker") -> None:
+        """Connect to nothing yet.
+
+        Args:
+            variant: The OCI runtime's name, as the engine knows it; empty: the engine's default.
+            engine: Which kind of engine is asked.
+        """
+        self._runtime = variant
+        self._engine: EngineKind = engine
+
+    def open(self, spec: SandboxSpec) -> ShellSandbox:
+        """See `srl_swe.sandbox.protocol.Backend.open`."""
+        api = shared_client(self._engine).api
+        watch(address(api), this_process(), OWNER_LABEL)
+        state = _kept_state(api, spec.image)
+        return ShellSandbox(DockerEnclosure(api, spec, runtime=self._runtime), spec, backend=self, state=state)
+
+    def snapshot_mb(self, snapshot: str) -> float:
+        """See `srl_swe.sandbox.protocol.Backend.snapshot_mb`."""
+        api: Any = shared_client(self._engine).api
+        try:
+            with talking():
+                image = api.inspect_image(snapshot)
+                # An engine that does not say what it was made from has flattened it: all of it is its own.
+                parent = api.inspect_image(image["Parent"])["Size"] if image.get("Parent") else 0
+        except ImageNotFound:
+            return 0.0
+        return max(0.0, float(image["Size"] - parent)) / _MIB
+
+    def remove_snapshot(self, snapshot: str) -> bool:
+        """See `srl_swe.sandbox.protocol.Backend.remove_snapshot`."""
+        try:
+            # Never by force: Podman would remove the containers that stand on it.
+            shared_client(self._engine).api.remove_image(snapshot)
+        except NotFound:
+            return True
+        except (DockerException, requests.RequestException):
+            return False
+        return True
+
+    def sweep(self) -> int:
+        """See `srl_swe.sandbox.protocol.Backend.sweep`."""
+        return sweep(shared_client(self._engine))
+
+
+class DockerEnclosure:
+    """A container, as a `srl_swe.sandbox.enclosure.Enclosure`."""
+
+    def __init__(self, api: Any, spec: SandboxSpec, *, runtime: str = "") -> None:
+        """Make and start it.
+
+        Raises:
+            SandboxError: it does not start; nothing is left behind.
+        """
+        self._api = api
+        self._spec = spec
+        self._quota = False
         self.container_id = ""
-        self._ids = (0, 0)
-        self._interrupted = False
         try:
-            kept = self._kept_state(image)
-            self.container_id = self._start(image, limits, labels or {})
-            _open.add(self)
-            self._open_shell(kept.get(DIRECTORY_LABEL) or workdir, kept.get(EXPORTS_LABEL, ""))
-            numbers = self.run("id -u; id -g", timeout_s=30).output.split()
-            self._ids = (int(numbers[0]), int(numbers[1]))
+            self.container_id = self._create(runtime)
+            with talking():
+                api.start(self.container_id)
         except BaseException:
-            self.close()
+            self.remove()
             raise
 
-    def run(self, command: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> CommandResult:
-        """See `Sandbox.run`."""
-        if "\0" in command:
-            raise SandboxError("a command cannot hold a NUL character")
-        start = time.monotonic()
-        shell = self._idle_shell()
-        self._interrupted = True  # stays so where this is left by an exception, Ctrl-C for example
-        outcome = shell.run(command, timeout_s=timeout_s, stop=self._kill_commands)
-        self._interrupted = False
-        if not outcome.taken:
-            self._reopen_shell(shell)
-            return self.run(command, timeout_s=timeout_s)
-        if not outcome.alive:
-            if outcome.timed_out:  # the shell itself is busy
-                self._execute(_KILL_ALL)
-            self._reopen_shell(shell)
-        # Without a word from the session, all its processes were killed.
-        exit_code = KILLED_EXIT_CODE if outcome.exit_code is None else outcome.exit_code
-        return CommandResult(
-            output=outcome.text,
-            exit_code=TIMEOUT_EXIT_CODE if outcome.timed_out else exit_code,
-            timed_out=outcome.timed_out,
-            truncated=outcome.truncated,
-            seconds=time.monotonic() - start,
-        )
+    def start(self, command: Sequence[str]) -> Channel:
+        """See `srl_swe.sandbox.enclosure.Enclosure.start`."""
+        return ExecChannel(self._api, self._living(), command, user=self._spec.user)
 
-    def read_file(self, path: str) -> bytes:
-        """See `Sandbox.read_file`."""
-        place = self._absolute(path)
-        try:
-            return archives.read(self._api, self.container_id, place)
-        except SandboxError:
-            self._check_alive()
-            raise
+    def kill(self, *, spared: Sequence[int] = (), spared_trees: Sequence[int] = ()) -> None:
+        """See `srl_swe.sandbox.enclosure.Enclosure.kill`."""
+        pids = (" ".join(map(str, given)) for given in (spared, spared_trees))
+        command = ["bash", "--noprofile", "--norc", "-c", _KILL, "bash", *pids]
+        with talking():
+            created = self._api.exec_create(self._living(), command, user=self._spec.user, workdir="/")
+            self._api.exec_start(created["Id"])
 
-    def write_file(self, path: str, data: bytes) -> None:
-        """See `Sandbox.write_file`. Written by the engine: no permission in the sandbox is in the way."""
-        place = self._absolute(path)
-        try:
-            try:
-                archives.write(self._api, self.container_id, place, data, owner=self._ids)
-            except archives.FolderMissingError:
-                self._execute('mkdir -p -- "$1"', posixpath.dirname(place))
-                archives.write(self._api, self.container_id, place, data, owner=self._ids)
-        except SandboxError:
-            self._check_alive()
-            raise
+    def check(self) -> None:
+        """See `srl_swe.sandbox.enclosure.Enclosure.check`."""
+        with talking():
+            state = self._api.inspect_container(self._living())["State"]
+        if not state["Running"]:
+            reason = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
+            raise SandboxLostError(f"the container has ended ({reason})")
 
-    def snapshot(self) -> str:
-        """See `Sandbox.snapshot`. The image is removed by `remove_snapshot`, or by `sweep` once its owner is gone."""
-        shell = self._idle_shell()
-        labels = {
-            KIND_LABEL: "snapshot",
-            OWNER_LABEL: this_process(),
-            DIRECTORY_LABEL: _encode(shell.directory),
-            EXPORTS_LABEL: _encode(shell.exports),
+    def written_mb(self) -> float | None:
+        """See `srl_swe.sandbox.enclosure.Enclosure.written_mb`."""
+        if self._quota:
+            return None
+        with talking():
+            found = self._api.containers(all=True, size=True, filters={"id": self._living()})
+        return float(found[0].get("SizeRw") or 0) / _MIB if found else None
+
+    def save(self, state: ShellState) -> str:
+        """See `srl_swe.sandbox.enclosure.Enclosure.save`."""
+        if self._spec.read_only:
+            raise SandboxError("a sandbox with a read-only system keeps its files in volumes: it has no snapshots")
+        kept = labels("snapshot") | {
+            DIRECTORY_LABEL: _encode(state.directory),
+            EXPORTS_LABEL: _encode(state.exports),
         }
-        changes = [f'LABEL {name}="{value}"' for name, value in labels.items()]
-        tag = f"{self.container_id[:12]}-{time.time_ns()}"
+        changes = [f'LABEL {name}="{value}"' for name, value in kept.items()]
+        tag = f"{self._living()[:12]}-{time.time_ns()}"
         with talking():
             self._api.commit(self.container_id, repository=SNAPSHOT_REPOSITORY, tag=tag, changes=changes, pause=True)
         return f"{SNAPSHOT_REPOSITORY}:{tag}"
 
-    def close(self) -> None:
-        """See `Sandbox.close`."""
-        self._close_shell()
+    def remove(self) -> None:
+        """See `srl_swe.sandbox.enclosure.Enclosure.remove`."""
         container, self.container_id = self.container_id, ""
-        _open.discard(self)
         if container:
             # Gone already, or being removed by somebody else: the end is the same. An engine that is down keeps the
             # container; its label lets `sweep` find it.
             with contextlib.suppress(DockerException, requests.RequestException):
                 self._api.remove_container(container, force=True, v=True)
 
-    def __enter__(self) -> Self:
-        return self
+    def _living(self) -> str:
+        if not self.container_id:
+            raise SandboxLostError("the sandbox is closed")
+        return self.container_id
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _create(self, runtime: str) -> str:
+        """Make the container, with a quota where the engine can keep one."""
+        if _quotas.get(address(self._api), True):
+            try:
+                container = self._create_with(runtime, {"size": f"{self._spec.limits.disk_mb}m"})
+            except SandboxError as error:
+                if "storage" not in str(error).lower() and "quota" not in str(error).lower():
+                    raise
+                _quotas[address(self._api)] = False
+            else:
+                self._quota = True
+                return container
+        return self._create_with(runtime, None)
 
-    def _kept_state(self, image: str) -> dict[str, str]:
-        """Directory and variables that a snapshot keeps; nothing for other images."""
+    def _create_with(self, runtime: str, storage: dict[str, str] | None) -> str:
+        spec, limits = self._spec, self._spec.limits
+        ulimits = {"nofile": limits.open_files, "core": 0, "fsize": limits.disk_mb * _MIB}
+        private: dict[str, Any] = {}
+        volumes = []
+        if spec.read_only:
+            private = {"read_only": True, "tmpfs": dict.fromkeys(("/tmp", "/var/tmp", "/run"), "")}
+            volumes = [spec.workdir, f"/home/{spec.user}"]
         try:
             with talking():
-                config = self._api.inspect_image(image)["Config"]
+                host = self._api.create_host_config(
+                    network_mode="none",
+                    cap_drop=["ALL"],
+                    security_opt=["no-new-privileges"],
+                    mem_limit=limits.memory_mb * _MIB,
+                    memswap_limit=limits.memory_mb * _MIB,
+                    nano_cpus=int(limits.cpus * 1e9),
+                    pids_limit=limits.processes,
+                    init=True,
+                    ulimits=[docker.types.Ulimit(name=name, soft=most, hard=most) for name, most in ulimits.items()],
+                    storage_opt=storage,
+                    runtime=runtime or None,
+                    **private,
+                )
+                return str(
+                    self._api.create_container(
+                        spec.image,
+                        # As root, so that the sandbox's user cannot end it; it has no capabilities and does nothing.
+                        command=["sleep", "infinity"],
+                        entrypoint=[],
+                        user="0:0",
+                        hostname="sandbox",
+                        volumes=volumes or None,
+                        host_config=host,
+                        labels=labels("sandbox"),
+                    )["Id"]
+                )
         except ImageNotFound as error:
-            raise SandboxError(f"no image {image!r} on this engine") from error
-        labels = config.get("Labels") or {}
-        return {name: _decode(labels[name]) for name in (DIRECTORY_LABEL, EXPORTS_LABEL) if name in labels}
+            raise SandboxError(f"no image {spec.image!r} on this engine") from error
+        except APIError as error:
+            raise SandboxError(f"the engine refused: {error}") from error
 
-    def _start(self, image: str, limits: SandboxLimits, labels: dict[str, str]) -> str:
-        memory = limits.memory_mb * 1024 * 1024
+
+_quotas: dict[str, bool] = {}
+"""Whether an engine's storage driver can limit a container's disk, by the engine's address; asked once."""
+
+
+def _kept_state(api: Any, image: str) -> ShellState | None:
+    """Directory and variables that a snapshot keeps; nothing for other images."""
+    try:
         with talking():
-            host = self._api.create_host_config(
-                network_mode="none",
-                cap_drop=["ALL"],
-                security_opt=["no-new-privileges"],
-                mem_limit=memory,
-                memswap_limit=memory,
-                nano_cpus=int(limits.cpus * 1e9),
-                pids_limit=limits.processes,
-                init=True,
-                ulimits=[
-                    docker.types.Ulimit(name="nofile", soft=limits.open_files, hard=limits.open_files),
-                    docker.types.Ulimit(name="core", soft=0, hard=0),
-                ],
-            )
-            container: str = self._api.create_container(
-                image,
-                # As root, so that the sandbox's user cannot end it; it has no capabilities and does nothing.
-                command=["sleep", "infinity"],
-                entrypoint=[],
-                user="0:0",
-                host_config=host,
-                labels={**labels, KIND_LABEL: "sandbox", OWNER_LABEL: this_process()},
-            )["Id"]
-            self.container_id = container
-            self._api.start(container)
-        return container
-
-    def _open_shell(self, directory: str, exports: str) -> None:
-        with talking():
-            created = self._api.exec_create(self.container_id, list(SHELL), stdin=True, tty=False, user=self._user)
-            self._stream = self._api.exec_start(created["Id"], socket=True)
-        connection = getattr(self._stream, "_sock", self._stream)
-        try:
-            self._shell = ShellSession(connection, directory, exports, self._limits.output_chars)
-        except SandboxLostError:
-            raise
-        except SandboxError as error:
-            # What the engine says of an unknown user may have gone with the response's headers.
-            raise SandboxError(f"{error} (as user {self._user!r})") from error
-
-    def _close_shell(self) -> None:
-        stream, self._stream = self._stream, None
-        shell, self._shell = self._shell, None
-        if shell is not None:
-            shell.hang_up()  # first: once the stream is closed, it is too late
-        if stream is not None:
-            # From the outside in: the response reads from the stream, and the stream from the shell's socket.
-            response = getattr(stream, "_response", None)
-            if response is not None:
-                response.close()
-            stream.close()
-        if shell is not None:
-            shell.close()
-
-    def _reopen_shell(self, shell: ShellSession) -> None:
-        """Go on in a new shell where the old one was; in the first folder above that is still there."""
-        directory, exports = shell.directory, shell.exports
-        self._close_shell()
-        self._check_alive()
-        while True:
-            try:
-                return self._open_shell(directory, exports)
-            except SandboxLostError:
-                raise
-            except SandboxError:
-                self._close_shell()
-                if directory in ("/", ""):
-                    raise
-                directory = posixpath.dirname(directory)
-
-    def _living_shell(self) -> ShellSession:
-        if self._shell is None:
-            raise SandboxLostError("the container is gone" if self.container_id else "the sandbox is closed")
-        return self._shell
-
-    def _idle_shell(self) -> ShellSession:
-        """The shell, or another one where it ended by itself or its last command was never waited for."""
-        shell = self._living_shell()
-        if self._interrupted:
-            self._execute(_KILL_ALL)
-            self._interrupted = False
-        elif shell.idle():
-            return shell
-        self._reopen_shell(shell)
-        return self._living_shell()
-
-    def _kill_commands(self) -> None:
-        """Kill what the user may kill but the session itself."""
-        self._execute(_KILL_COMMANDS, *self._living_shell().pids)
-
-    def _execute(self, script: str, *arguments: str) -> None:
-        """Run a script beside the session, as the user."""
-        command = ["bash", "--noprofile", "--norc", "-c", script, "bash", *arguments]
-        with talking():
-            created = self._api.exec_create(self.container_id, command, user=self._user)
-            self._api.exec_start(created["Id"])
-
-    def _absolute(self, path: str) -> str:
-        return posixpath.join(self._living_shell().directory, path)
-
-    def _check_alive(self) -> None:
-        with talking():
-            state = self._api.inspect_container(self.container_id)["State"]
-        if not state["Running"]:
-            reason = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
-            raise SandboxLostError(f"the container has ended ({reason})")
-
-
-def remove_image(image: str) -> None:
-    """Remove a snapshot's image; one that is gone, or still in use, is left to `sweep`."""
-    with contextlib.suppress(DockerException, requests.RequestException):
-        shared_client().api.remove_image(image, force=True)
-
-
-@atexit.register
-def _close_all() -> None:
-    for sandbox in list(_open):
-        sandbox.close()
-    close_client()
+            found = api.inspect_image(image)["Config"].get("Labels") or {}
+    except ImageNotFound as error:
+        raise SandboxError(f"no image {image!r} on this engine") from error
+    if DIRECTORY_LABEL not in found:
+        return None
+    return ShellState(directory=_decode(found[DIRECTORY_LABEL]), exports=_decode(found.get(EXPORTS_LABEL, "")))
 
 
 def _encode(text: str) -> str:

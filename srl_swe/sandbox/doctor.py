@@ -17,6 +17,7 @@ import requests
 from srl_swe.errors import EngineUnavailableError, ImageBuildError
 from srl_swe.sandbox import system_image
 from srl_swe.sandbox.cache import cache_dir
+from srl_swe.sandbox.calls import address
 from srl_swe.sandbox.engine import connect
 from srl_swe.sandbox.layers import exists
 from srl_swe.sandbox.owners import OWNER_LABEL, is_dead
@@ -65,7 +66,7 @@ def _engine_rows(client: docker.DockerClient) -> list[Row]:
     version, info = client.version(), client.info()
     driver, root = info["Driver"], Path(info.get("DockerRootDir", "/"))
     rows = [
-        Row(name="engine", status="ok", detail=f"{version['Version']} at {_address(client)}"),
+        Row(name="engine", status="ok", detail=f"{version['Version']} at {address(client.api)}"),
         Row(name="API version", status="ok", detail=version["ApiVersion"]),
         Row(
             name="storage driver",
@@ -76,13 +77,6 @@ def _engine_rows(client: docker.DockerClient) -> list[Row]:
         _leftovers(client),
     ]
     return [*rows, _disk("engine disk", root)] if root.is_dir() else rows
-
-
-def _address(client: docker.DockerClient) -> str:
-    """Return where the engine is, as a user would write it."""
-    adapter = getattr(client.api, "_custom_adapter", None)
-    path = getattr(adapter, "socket_path", None)
-    return f"unix://{path}" if path else str(client.api.base_url)
 
 
 def _base_image(client: docker.DockerClient) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import docker
 import requests
@@ -13,28 +14,40 @@ from srl_swe.errors import EngineUnavailableError
 PRIVATE_SOCKET = "unix:///run/srl-swe/docker.sock"
 """Where ``docker/engine.sh`` puts the private engine's socket."""
 
+PRIVATE_PODMAN_SOCKET = "unix:///run/srl-swe/podman.sock"
+"""Where ``docker/podman.sh`` puts the private Podman's socket."""
+
 REQUEST_TIMEOUT_S = 600
 """Importing the base image is the longest single request."""
 
 
-def candidates() -> list[str]:
+EngineKind = Literal["docker", "podman"]
+
+
+def candidates(kind: EngineKind = "docker") -> list[str]:
     """Return the addresses that `connect` tries, first to last. The order is the one of ``docker/engine.sh``."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    found = [os.environ.get("DOCKER_HOST"), PRIVATE_SOCKET, "unix:///var/run/docker.sock"]
-    found += [f"unix://{runtime}/docker.sock"] if runtime else []
-    found += [f"unix://{Path.home()}/.docker/run/docker.sock", "unix:///run/podman/podman.sock"]
-    found += [f"unix://{runtime}/podman/podman.sock"] if runtime else []
+    podman = ["unix:///run/podman/podman.sock", f"unix://{runtime}/podman/podman.sock" if runtime else None]
+    if kind == "podman":
+        found = [os.environ.get("CONTAINER_HOST"), PRIVATE_PODMAN_SOCKET, *podman]
+    else:
+        found = [os.environ.get("DOCKER_HOST"), PRIVATE_SOCKET, "unix:///var/run/docker.sock"]
+        found += [f"unix://{runtime}/docker.sock" if runtime else None]
+        found += [f"unix://{Path.home()}/.docker/run/docker.sock", *podman]
     return list(dict.fromkeys(address for address in found if address))
 
 
-def connect() -> docker.DockerClient:
+def connect(kind: EngineKind = "docker") -> docker.DockerClient:
     """Return a client of the first engine that answers. The caller closes it.
+
+    Args:
+        kind: ``docker``: any engine that speaks the Docker API, Podman where there is no other; ``podman``: Podman.
 
     Raises:
         EngineUnavailableError: none answers; the message says what was tried.
     """
     tried: list[str] = []
-    for address in candidates():
+    for address in candidates(kind):
         socket = address.removeprefix("unix://")
         if socket != address and not Path(socket).exists():
             tried.append(f"  {address}: not there")
@@ -43,10 +56,10 @@ def connect() -> docker.DockerClient:
             return _open(address)
         except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
             tried.append(f"  {address}: {_reason(error)}")
-    raise EngineUnavailableError(
-        "no container engine answers; run docker/engine.sh start (or start Docker or Podman). Tried:\n"
-        + "\n".join(tried)
-    )
+    remedy = "docker/engine.sh start (or start Docker or Podman)"
+    if kind == "podman":
+        remedy = "docker/podman.sh start (or podman system service)"
+    raise EngineUnavailableError(f"no container engine answers; run {remedy}. Tried:\n" + "\n".join(tried))
 
 
 def _open(address: str) -> docker.DockerClient:

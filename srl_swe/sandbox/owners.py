@@ -8,6 +8,10 @@ from pathlib import Path
 
 OWNER_LABEL = "srl_swe.owner"
 """On every container of ours: `this_process`. Empty on images, so that containers do not inherit a dead owner."""
+DEADLINE_LABEL = "srl_swe.deadline"
+"""When it may be removed although its owner, on another host, cannot be seen: seconds since 1970."""
+LIFETIME_S = 86_400
+"""How long after its beginning that is. No episode is longer."""
 KIND_LABEL = "srl_swe.kind"
 """What a container or an image is for, such as ``sandbox``, ``build``, ``task-image``, ``snapshot``."""
 

@@ -1,9 +1,10 @@
-"""A shell that stays open, spoken to over one socket.
+"""A shell that stays open, spoken to over one channel.
 
 Bash runs a loop: it prints a marker with the last exit status, the working directory and the exported variables, reads
 the next command up to a NUL byte, and evaluates it with empty standard input and with its output on the connection.
 Nothing is launched for it, neither here nor there, so that a builtin costs what a round trip costs. Because the loop is
-one line, error messages read as those of ``bash -c`` do, whatever was run before.
+one line, error messages read as those of ``bash -c`` do, whatever was run before. A stateless session evaluates each
+command in a subshell of its own, which costs a fork.
 
 Around bash stands a tiny ``sh`` that only waits for it to end and then says so; a background job that holds the
 connection open would otherwise hide it.
@@ -11,18 +12,14 @@ connection open would otherwise hide it.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shlex
-import socket
-import ssl
-import struct
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from srl_swe.errors import SandboxError
+from srl_swe.sandbox.enclosure import Channel, ShellState
 from srl_swe.sandbox.output import CappedOutput
 
 # The shell's own standard error goes nowhere: what `set -x` says about the loop is nobody's output.
@@ -41,7 +38,9 @@ SHELL = (
 # - The marker comes before a command is read, not after it was run: a stray `break` or `continue` acts on these loops.
 # - `>&2` makes bash put descriptor 1 back after an `exec >file`; 19 is for an `exit` after one.
 # - "deaf": a command closed what commands are read from, and the next one was not taken.
+# - What comes first is the state to begin with; its errors are the answer's text.
 _LOOP = r"""
+\builtin mapfile -d '' -n 1 -t SRL_{name}; \builtin eval "${{SRL_{name}[0]}}" 2>&1;
 \builtin unset REPLY; exec 19>&1;
 \builtin trap '{{ \builtin printf "\036{nonce} exit %d\0%s\0" "$?" "${{PWD-}}"; \builtin export -p;
  \builtin printf " {nonce}\036"; }} >&19' EXIT;
@@ -49,13 +48,15 @@ while [[ 1 ]]; do
  while \builtin printf '\036{nonce} done %d\0%s\0' "$?" "${{PWD-}}"; \builtin export -p; \builtin printf ' {nonce}\036';
  \builtin mapfile -d '' -n 2 -t SRL_{name}; [[ ${{#SRL_{name}[@]}} == 2 ]] ||
  {{ \builtin trap - EXIT; \builtin printf '\036{nonce} deaf 0 {nonce}\036'; \builtin exit; }}; do
- if [[ ${{SRL_{name}[1]}} == 0 ]]; then \builtin eval "${{SRL_{name}[0]}}" </dev/null 2>&1 >&2;
- else (\builtin exit "${{SRL_{name}[1]}}") || \builtin eval "${{SRL_{name}[0]}}" </dev/null 2>&1 >&2; fi;
+{evaluate}
  done;
 done
 """
-_HEADER = struct.Struct(">BxxxL")
+_EVALUATE = r""" if [[ ${{SRL_{name}[1]}} == 0 ]]; then \builtin eval "${{SRL_{name}[0]}}" </dev/null 2>&1 >&2;
+ else (\builtin exit "${{SRL_{name}[1]}}") || \builtin eval "${{SRL_{name}[0]}}" </dev/null 2>&1 >&2; fi;"""
+_EVALUATE_APART = r""" ( \builtin exec 19>&-; \builtin eval "${{SRL_{name}[0]}}" ) </dev/null 2>&1;"""
 _START_S = 30.0
+_TICK_S = 2.0
 _GRACE_S = 1.0
 
 
@@ -78,50 +79,52 @@ class Outcome:
 
 
 class ShellSession:
-    """One bash on the other end of a socket that carries Docker's stream format.
+    """One bash on the other end of a channel.
 
     Args:
-        connection: The raw socket of an exec without a terminal, whose process is `SHELL`.
-        directory: Where to begin.
-        exports: Output of ``export -p``, to begin with those variables.
-        limit: Most characters of output that are kept of a command.
+        channel: To a program started as `SHELL`; closed by `close`.
+        state: Where to begin, and with which variables.
+        output_chars: Most characters of output that are kept of a command.
+        stateless: Whether each command gets a subshell.
 
     Raises:
         SandboxError: it did not start there.
     """
 
-    def __init__(self, connection: socket.socket, directory: str, exports: str, limit: int) -> None:
-        self._socket = connection
-        self._limit = limit
-        self._reading = threading.Lock()
-        self._pending = bytearray()
+    def __init__(self, channel: Channel, state: ShellState, *, output_chars: int, stateless: bool = False) -> None:
+        self._channel = channel
+        self._limit = output_chars
         self._nonce = secrets.token_hex(16)
-        self._output = CappedOutput(self._nonce, limit)
+        self._output = CappedOutput(self._nonce, output_chars)
         self._status = 0
         self._usable = True
-        self.directory = directory
-        """The working directory after the last command."""
-        self.exports = exports
-        """The exported variables after the last command, as ``export -p`` prints them."""
-        self.pids: tuple[str, ...] = ()
-        """Process ids in the container that belong to the session itself."""
-        loop = " ".join(_LOOP.format(nonce=self._nonce, name=secrets.token_hex(4)).split("\n"))
-        self._send(f"{self._nonce}\n{loop}\0".encode())
+        self.state = state
+        """Working directory and exported variables after the last command."""
+        self.pids: tuple[int, ...] = ()
+        """The shell and what waits for it, as process ids in the sandbox; the last is the parent of all."""
+        name = secrets.token_hex(4)
+        evaluate = (_EVALUATE_APART if stateless else _EVALUATE).format(name=name)
+        loop = " ".join(_LOOP.format(nonce=self._nonce, name=name, evaluate=evaluate).split("\n"))
+        place = f"\\builtin cd -- {shlex.quote(state.directory)} && \\builtin printf '%s %s' $$ $PPID"
+        begin = f"{state.exports}\n{place} || \\builtin exit 1"
+        channel.send(f"{self._nonce}\n{loop}\0{begin}\0".encode("utf-8", "surrogateescape"))
         begun = self._outcome(self._receive(_START_S), timed_out=False)
-        if begun.alive:
-            begin = f"{exports}\n\\builtin cd -- {shlex.quote(directory)} && \\builtin printf '%s %s' $$ $PPID"
-            begun = self.run(begin, timeout_s=_START_S, stop=lambda: None)
-            self.pids = tuple(begun.text.split()[-2:])
-        if begun.exit_code != 0 or not begun.alive or not all(pid.isdigit() for pid in self.pids):
-            # What the engine has to say about an unknown user or a missing bash comes without frames.
-            reason = begun.text.strip() or self._pending.decode("utf-8", "replace").strip() or "no answer"
-            raise SandboxError(f"the shell did not start in {directory}: {reason}")
+        words = begun.text.split()[-2:]
+        if not begun.alive or len(words) != 2 or not all(word.isdigit() for word in words):
+            raise SandboxError(f"the shell did not start in {state.directory}: {begun.text.strip() or 'no answer'}")
+        self.pids = tuple(map(int, words))
 
-    def run(self, command: str, *, timeout_s: float, stop: Callable[[], None]) -> Outcome:
-        """Run a command; at the time limit call ``stop``, which kills what runs, and wait a moment for the shell."""
+    def run(
+        self, command: str, *, timeout_s: float, stop: Callable[[], None], tick: Callable[[], None] | None = None
+    ) -> Outcome:
+        """Run a command; at the time limit call ``stop``, which kills what runs, and wait a moment for the shell.
+
+        Args:
+            tick: called every few seconds meanwhile.
+        """
         self._usable = False
-        self._send(command.encode("utf-8", "surrogateescape") + f"\0{self._status}\0".encode())
-        if self._receive(timeout_s):
+        self._channel.send(command.encode("utf-8", "surrogateescape") + f"\0{self._status}\0".encode())
+        if self._receive(timeout_s, tick):
             return self._outcome(True, timed_out=False)
         text, truncated = self._output.text()
         stop()
@@ -134,21 +137,11 @@ class ShellSession:
             self._usable = self._listen(0.0) and self._output.fields is None
         return self._usable
 
-    def hang_up(self) -> None:
-        """Wake a thread that waits in `run`: closing alone would leave it waiting until its time limit.
-
-        Return when it has woken. The socket must not be closed before: its descriptor would be given to the next one
-        that is opened, and the thread would go on waiting for that.
-        """
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        if self._reading.acquire(timeout=_GRACE_S):
-            self._reading.release()
-
     def close(self) -> None:
-        """Close the connection; the shell ends with it."""
+        """Close the connection; the shell ends with it. A thread that waits in `run` is woken before."""
         self._usable = False
-        self._socket.close()
+        self._channel.hang_up()
+        self._channel.close()
 
     def _outcome(self, ended: bool, *, timed_out: bool) -> Outcome:
         """Say what has come, take over the shell's state, and begin the next output."""
@@ -158,10 +151,9 @@ class ShellSession:
             words, _, state = self._output.fields.partition(b"\0")
             kind, status = words.split()[:2]
             exit_code, self._usable = int(status), kind == b"done"
-            place, _, exports = state.partition(b"\0")
-            if place.startswith(b"/"):
-                self.directory = place.decode("utf-8", "surrogateescape")
-                self.exports = exports.decode("utf-8", "surrogateescape")
+            place, _, exports = (part.decode("utf-8", "surrogateescape") for part in state.partition(b"\0"))
+            if place.startswith("/"):
+                self.state = ShellState(directory=place, exports=exports)
             self._status = exit_code
             rest, self._output = self._output.rest(), CappedOutput(self._nonce, self._limit)
             self._output.feed(rest)
@@ -174,47 +166,24 @@ class ShellSession:
             timed_out=timed_out,
         )
 
-    def _send(self, data: bytes) -> None:
-        # A shell that has just ended takes nothing; what it said last is still to be read.
-        self._socket.settimeout(None)
-        with contextlib.suppress(OSError):
-            self._socket.sendall(data)
-
-    def _receive(self, seconds: float) -> bool:
+    def _receive(self, seconds: float, tick: Callable[[], None] | None = None) -> bool:
         """Read until the marker or the end of the stream (True) or until the time is over."""
-        deadline = time.monotonic() + seconds
+        now = time.monotonic()
+        deadline, ticked = now + seconds, now
         while self._output.fields is None and not self._output.endless:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            now = time.monotonic()
+            if now >= deadline:
                 return False
-            if not self._listen(remaining):
+            if tick is not None and now - ticked >= _TICK_S:
+                tick()
+                ticked = now
+            if not self._listen(min(deadline - now, _TICK_S)):
                 return True
         return True
 
     def _listen(self, seconds: float) -> bool:
         """Read once, if something comes in time; return whether the stream goes on."""
-        self._demultiplex()
-        if self._output.fields is not None:
-            return True
-        try:
-            with self._reading:
-                self._socket.settimeout(seconds)
-                data = self._socket.recv(1 << 18)
-        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
-            return True
-        except OSError:
-            return False
-        self._pending += data
-        self._demultiplex()
-        return bool(data)
-
-    def _demultiplex(self) -> None:
-        """Move the whole frames that have come to the output, of whichever stream they are."""
-        at = 0
-        while len(self._pending) - at >= _HEADER.size and self._output.fields is None:
-            _, size = _HEADER.unpack_from(self._pending, at)
-            if len(self._pending) - at < _HEADER.size + size:
-                break
-            self._output.feed(bytes(self._pending[at + _HEADER.size : at + _HEADER.size + size]))
-            at += _HEADER.size + size
-        del self._pending[:at]
+        data = self._channel.receive(seconds)
+        if data:
+            self._output.feed(data)
+        return data is None or bool(data)

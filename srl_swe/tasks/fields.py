@@ -51,9 +51,9 @@ class Fields:
         """Raise a `TaskError` about one field."""
         raise TaskError(f"{self._path}: {self._prefix}{key}: {problem}")
 
-    def table(self, key: str) -> Fields:
-        """Take a required table."""
-        return Fields(self._path, self._take(key, dict, "a table", None), f"{self._prefix}{key}.")
+    def table(self, key: str, *, optional: bool = False) -> Fields:
+        """Take a table; an optional one that is missing is an empty one."""
+        return Fields(self._path, self._take(key, dict, "a table", {} if optional else None), f"{self._prefix}{key}.")
 
     def text(self, key: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
         """Take a string that is not empty (unless the default is)."""

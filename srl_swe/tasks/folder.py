@@ -38,6 +38,11 @@
     FAIL_TO_PASS = ["tests/test_x.py::test_a"]
     PASS_TO_PASS = []                   # with FAIL_TO_PASS: every test in these files …
     EXCLUDED = []                       # … except these, which are not run (flaky, or in need of a network)
+
+    [sandbox]                           # optional
+    memory_mb = 1024
+    network = ["pypi.org:443"]          # what the student may reach, by HTTP and HTTPS; nothing is the default
+    read_only = false                   # whether the system is mounted read-only
 """
 
 from __future__ import annotations
@@ -45,9 +50,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
-from srl_swe.errors import TaskError
+from srl_swe.errors import ConfigError, TaskError
 from srl_swe.records import RepositorySource, Split, Task
 from srl_swe.tasks.fields import Fields, read_text
 
@@ -151,6 +156,7 @@ def _read_task(folder: Path, suite: str) -> Task:
     timeout_s = fields.positive("timeout_s", 120.0)
     source = _read_source(fields.table("source"), folder)
     paths, fail_to_pass, pass_to_pass, excluded = _read_tests(fields.table("tests"), folder, source)
+    sandbox = _read_sandbox(fields.table("sandbox", optional=True))
     fields.finish()
     problem = read_text(folder / "problem.md").strip()
     if not problem:
@@ -172,7 +178,25 @@ def _read_task(folder: Path, suite: str) -> Task:
         pass_to_pass=pass_to_pass,
         excluded_tests=excluded,
         timeout_s=timeout_s,
+        **sandbox,
     )
+
+
+def _read_sandbox(fields: Fields) -> dict[str, Any]:
+    memory_mb = fields.positive("memory_mb", 1024)
+    if memory_mb != int(memory_mb):
+        fields.fail("memory_mb", f"expected a whole number of MiB, got {memory_mb!r}")
+    network = fields.texts("network", ())
+    if network:
+        from srl_swe.sandbox.network import parse_allowed
+
+        try:
+            parse_allowed(network)
+        except ConfigError as error:
+            fields.fail("network", str(error))
+    read = {"memory_mb": int(memory_mb), "network": network, "read_only": fields.flag("read_only", False)}
+    fields.finish()
+    return read
 
 
 def _read_source(fields: Fields, folder: Path) -> RepositorySource:

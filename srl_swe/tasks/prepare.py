@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from srl_swe.errors import TaskError
 from srl_swe.grading.paths import refusal
 from srl_swe.records import PreparedTask, Task
-from srl_swe.sandbox.engine import connect
-from srl_swe.sandbox.images import ImageSpec, build_image
+from srl_swe.sandbox.calls import shared_client
+from srl_swe.sandbox.images import ImageSpec, base_commit, build_image
 from srl_swe.tasks import host_git
 from srl_swe.tasks.fields import read_text
 from srl_swe.tasks.releases import fetch_sdist, unpack
@@ -26,10 +26,15 @@ _NOT_SOURCE_FOLDERS = {
 _NOT_COPIED = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".pytest_cache", "*.egg-info")
 
 
-def prepare(task: Task, *, client: docker.DockerClient | None = None) -> PreparedTask:
+def prepare(task: Task, *, client: docker.DockerClient | None = None, backend: str = "docker") -> PreparedTask:
     """Make the task's base state and its image, and find its gold patch and hidden tests.
 
     What is there already (image, clone, source distribution) is used again.
+
+    Args:
+        task: The declaration.
+        client: Of the engine that builds; ``None``: the process's own.
+        backend: What the image is for. ``podman`` builds on Podman, all others on Docker's API.
 
     Raises:
         TaskError: naming the task's file: the source cannot be had, the gold patch does not apply, a test is missing.
@@ -41,8 +46,10 @@ def prepare(task: Task, *, client: docker.DockerClient | None = None) -> Prepare
         base = Path(name).resolve() / "testbed"
         gold, tests = _materialise(task, base)
         spec = ImageSpec(repository=base, requirements=task.requirements, install=task.install)
-        image = build_image(client or connect(), spec, name=task.task_id.replace("/", "-"))
-    return PreparedTask(task=task, image=image, gold_patch=gold, test_files=tests)
+        client = client or shared_client("podman" if backend.partition(":")[0] == "podman" else "docker")
+        image = build_image(client, spec, name=task.task_id.replace("/", "-"))
+    commit = base_commit(client, image)
+    return PreparedTask(task=task, image=image, gold_patch=gold, test_files=tests, base_commit=commit)
 
 
 def _materialise(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -21,7 +21,7 @@ from srl_swe.environments.repo import RepoEnv
 from srl_swe.environments.spaces import UnicodeText
 from srl_swe.errors import ConfigError, TaskError
 from srl_swe.records import Ending, PreparedTask, Task, Trajectory
-from srl_swe.sandbox.owners import OWNER_LABEL, this_process
+from srl_swe.sandbox.owners import KIND_LABEL, OWNER_LABEL, this_process
 
 FIX = "str_replace_editor str_replace adder.py --old_str 'a - b' --new_str 'a + b'"
 ENV_ID = "srl_swe/Repo-v0"
@@ -33,6 +33,11 @@ def say(command: str) -> str:
 
 def containers(client: docker.DockerClient) -> int:
     return len(client.containers.list(all=True, filters={"label": f"{OWNER_LABEL}={this_process()}"}))
+
+
+def snapshots(client: docker.DockerClient) -> list[str]:
+    filters = {"label": [f"{KIND_LABEL}=snapshot", f"{OWNER_LABEL}={this_process()}"]}
+    return [image["Id"] for image in client.api.images(filters=filters)]
 
 
 def test_importing_the_package_is_cheap() -> None:
@@ -143,7 +148,6 @@ def test_a_lost_sandbox_is_no_reward(env: RepoEnv, docker_client: docker.DockerC
 
 @pytest.mark.docker
 def test_opening_on_the_experts_path(env: RepoEnv, tiny_expert: Trajectory, docker_client: docker.DockerClient) -> None:
-    before = {image.id for image in docker_client.images.list()}
     options = {"task": "tinysuite/adder", "trajectory": tiny_expert, "step": 2}
     for _ in range(2):
         observation, info = env.reset(options=options)
@@ -153,13 +157,13 @@ def test_opening_on_the_experts_path(env: RepoEnv, tiny_expert: Trajectory, dock
         assert env.step(say("echo $WHO; ls; str_replace_editor undo adder.py"))[0].startswith(
             "exit code: 0\nexpert\nadder.py\ntook back the last edit"
         )
-        assert len({image.id for image in docker_client.images.list()} - before) == 1
+        assert len(snapshots(docker_client)) == 3, "one for each of the expert's actions but the last"
     env.reset(options=options | {"step": 3})
     assert env.step(say("cat note.txt"))[0] == "exit code: 0\ndone"
-    assert len({image.id for image in docker_client.images.list()} - before) == 2
+    assert len(snapshots(docker_client)) == 3
     assert env.step(say("submit"))[1] == 1.0
     env.close()
-    assert {image.id for image in docker_client.images.list()} <= before
+    assert snapshots(docker_client) == []
     with pytest.raises(ConfigError, match="step"):
         env.reset(options={"step": 2})
 

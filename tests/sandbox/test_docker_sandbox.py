@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -23,8 +25,9 @@ from contracts.sandbox_contract import ShellContract  # noqa: E402
 
 from srl_swe.errors import ConfigError, SandboxLostError  # noqa: E402
 from srl_swe.sandbox import SandboxLimits, open_sandbox, remove_snapshot, sweep  # noqa: E402
-from srl_swe.sandbox.docker import DockerSandbox  # noqa: E402
-from srl_swe.sandbox.owners import KIND_LABEL, OWNER_LABEL, this_process  # noqa: E402
+from srl_swe.sandbox.docker import DockerEnclosure  # noqa: E402
+from srl_swe.sandbox.owners import DEADLINE_LABEL, KIND_LABEL, OWNER_LABEL, this_process  # noqa: E402
+from srl_swe.sandbox.shells import ShellSandbox  # noqa: E402
 
 pytestmark = pytest.mark.docker
 
@@ -47,10 +50,15 @@ class TestFiles(FileContract):
 
 
 @pytest.fixture
-def box(image: str) -> Iterator[DockerSandbox]:
-    with open_sandbox(image, labels={"mine": "yes"}, limits=SandboxLimits(memory_mb=333, cpus=0.5)) as opened:
-        assert isinstance(opened, DockerSandbox)
+def box(image: str) -> Iterator[ShellSandbox]:
+    with open_sandbox(image, limits=SandboxLimits(memory_mb=333, cpus=0.5)) as opened:
+        assert isinstance(opened, ShellSandbox)
         yield opened
+
+
+def container_of(box: ShellSandbox) -> str:
+    assert isinstance(box.enclosure, DockerEnclosure)
+    return box.enclosure.container_id
 
 
 def ours(client: docker.DockerClient, owner: str) -> list[str]:
@@ -60,11 +68,11 @@ def ours(client: docker.DockerClient, owner: str) -> list[str]:
     return [found["Id"] for found in containers + images]
 
 
-def test_the_container_is_labelled_and_locked_down(docker_client: docker.DockerClient, box: DockerSandbox) -> None:
-    seen = docker_client.api.inspect_container(box.container_id)
-    assert (
-        seen["Config"]["Labels"].items() >= {KIND_LABEL: "sandbox", OWNER_LABEL: this_process(), "mine": "yes"}.items()
-    )
+def test_the_container_is_labelled_and_locked_down(docker_client: docker.DockerClient, box: ShellSandbox) -> None:
+    seen = docker_client.api.inspect_container(container_of(box))
+    labels = seen["Config"]["Labels"]
+    assert labels.items() >= {KIND_LABEL: "sandbox", OWNER_LABEL: this_process()}.items()
+    assert int(labels[DEADLINE_LABEL]) > time.time() + 3600
     host = seen["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["CapDrop"] == ["ALL"]
@@ -83,13 +91,13 @@ def test_the_container_is_labelled_and_locked_down(docker_client: docker.DockerC
     )
 
 
-def test_what_runs_beside_the_commands_is_small(box: DockerSandbox) -> None:
+def test_what_runs_beside_the_commands_is_small(box: ShellSandbox) -> None:
     names = box.run("for p in /proc/[0-9]*; do [ -r $p/comm ] && cat $p/comm; done | sort | uniq").output.split()
     assert set(names) <= {"bash", "cat", "docker-init", "sh", "sleep", "sort", "uniq"}
 
 
-def test_a_container_that_is_removed_is_reported_lost(docker_client: docker.DockerClient, box: DockerSandbox) -> None:
-    docker_client.api.remove_container(box.container_id, force=True)
+def test_a_container_that_is_removed_is_reported_lost(docker_client: docker.DockerClient, box: ShellSandbox) -> None:
+    docker_client.api.remove_container(container_of(box), force=True)
     for use in (lambda: box.run("true"), lambda: box.read_file("x"), lambda: box.write_file("x", b""), box.snapshot):
         with pytest.raises(SandboxLostError, match="container"):
             use()
@@ -97,9 +105,9 @@ def test_a_container_that_is_removed_is_reported_lost(docker_client: docker.Dock
 
 
 def test_a_container_that_is_killed_during_a_command_is_reported_lost(
-    docker_client: docker.DockerClient, box: DockerSandbox
+    docker_client: docker.DockerClient, box: ShellSandbox
 ) -> None:
-    killer = threading.Timer(0.5, lambda: docker_client.api.kill(box.container_id))
+    killer = threading.Timer(0.5, lambda: docker_client.api.kill(container_of(box)))
     killer.start()
     start = time.monotonic()
     with pytest.raises(SandboxLostError, match="ended"):
@@ -108,7 +116,7 @@ def test_a_container_that_is_killed_during_a_command_is_reported_lost(
     assert time.monotonic() - start < 10
 
 
-def test_after_an_interrupted_command_the_next_one_is_answered(box: DockerSandbox) -> None:
+def test_after_an_interrupted_command_the_next_one_is_answered(box: ShellSandbox) -> None:
     box.run("cd /tmp; export A=1")
     interrupt = threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
     interrupt.start()
@@ -140,7 +148,7 @@ time.sleep(1000)
 """
 
 
-def test_the_leftovers_of_a_killed_owner_are_swept(docker_client: docker.DockerClient, image: str) -> None:
+def test_what_a_killed_owner_left_is_removed_at_once(docker_client: docker.DockerClient, image: str) -> None:
     with subprocess.Popen([sys.executable, "-c", OWNER, image], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         owner = process.stdout.readline().strip()
@@ -150,9 +158,43 @@ def test_the_leftovers_of_a_killed_owner_are_swept(docker_client: docker.DockerC
         process.kill()
         process.wait()
     with open_sandbox(image) as mine:
-        sweep(docker_client)
+        for _ in range(100):  # the reaper's work: nothing is asked of this process
+            if not ours(docker_client, owner):
+                break
+            time.sleep(0.1)
         assert ours(docker_client, owner) == []
         assert mine.run("echo alive").output == "alive\n"
+
+
+def test_leftovers_of_dead_owners_are_swept(docker_client: docker.DockerClient, image: str) -> None:
+    api: Any = docker_client.api
+    gone = this_process().rpartition(":")[0] + ":1"  # this process's number, but an earlier start
+    overdue, away = str(int(time.time()) - 1), str(int(time.time()) + 9999)
+    cases = {
+        "dead": (gone, away, True),
+        "alive": (this_process(), overdue, False),
+        "overdue elsewhere": ("elsewhere:1:1", overdue, True),
+        "in time elsewhere": ("elsewhere:1:1", away, False),
+        "nobody's": ("", overdue, False),
+    }
+    made = {}
+    for name, (owner, deadline, _) in cases.items():
+        labels = {OWNER_LABEL: owner, DEADLINE_LABEL: deadline}
+        container = api.create_container(image, ["true"], labels=labels, host_config={"NetworkMode": "none"})["Id"]
+        volume = api.create_volume(labels=labels)["Name"]
+        made[name] = (container, volume)
+    try:
+        assert sweep() >= 4
+        containers = {found["Id"] for found in api.containers(all=True)}
+        volumes = {found["Name"] for found in api.volumes()["Volumes"]}
+        for name, (container, volume) in made.items():
+            assert ((container in containers), (volume in volumes)) == (not cases[name][2],) * 2, name
+    finally:
+        for container, volume in made.values():
+            with contextlib.suppress(docker.errors.NotFound):
+                api.remove_container(container, force=True)
+            with contextlib.suppress(docker.errors.NotFound):
+                api.remove_volume(volume)
 
 
 def test_an_owner_that_exits_without_closing_leaves_nothing(docker_client: docker.DockerClient, image: str) -> None:
