@@ -56,9 +56,9 @@ def _run(args: list[str]) -> int:
 def _app() -> SubcommandApp:
     from tyro.extras import SubcommandApp
 
-    from srl_swe.commands import demo, doctor, evaluation, experts, tasks, training
+    from srl_swe.commands import demo, doctor, evaluation, experts, sandbox, tasks, training
 
-    app, task_commands, expert_commands, model_commands = (SubcommandApp() for _ in range(4))
+    app, task_commands, expert_commands, model_commands, sandbox_commands = (SubcommandApp() for _ in range(5))
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
     task_commands.command(tasks.show)
@@ -74,6 +74,10 @@ def _app() -> SubcommandApp:
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")
+    sandbox_commands.command(name="list")(sandbox.list_backends)
+    sandbox_commands.command(sandbox.check)
+    sandbox_commands.command(sandbox.sweep)
+    app.command(sandbox_commands, name="sandbox", help="List and check the backends of sandboxes, and clean up.")
     return app
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ from srl_swe.commands.experts import load_trajectories
 from srl_swe.commands.output import console, number, percent, print_table, verdict
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
+from srl_swe.evaluation.episodes import repo_environment
 from srl_swe.evaluation.runner import evaluate, solve_rate
 from srl_swe.policies.model_policy import ModelPolicy
 from srl_swe.policies.protocol import Policy
@@ -36,6 +38,7 @@ def evaluate_policy(
     measure: Literal["episodes", "steps", "both"] = "episodes",
     max_steps: int = 30,
     concurrency: int = 4,
+    backend: str = "docker",
     samples: int = 4,
     temperature: float = 0.0,
     max_new_tokens: int = 192,
@@ -57,6 +60,7 @@ def evaluate_policy(
         measure: Whole episodes in containers, single steps against the expert's, or both.
         max_steps: Most actions an episode.
         concurrency: Most containers at a time.
+        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
         samples: Answers a step, drawn at temperature 1; the most likely answer is asked for besides.
         temperature: Of a model in episodes; 0 takes the most likely answer.
         max_new_tokens: Most tokens of a model's answer.
@@ -71,7 +75,7 @@ def evaluate_policy(
         files = load_trajectories(trajectories, list(dict.fromkeys(t.suite for t in tasks)))
         recorded = [trajectory for trajectory in files if trajectory.task_id in wanted]
     if measure != "steps":
-        sweep_first()
+        sweep_first(backend)
     actor: Policy
     if policy == "model":
         actor = load_policy(model, temperature=temperature, max_new_tokens=max_new_tokens, seed=seed)
@@ -84,13 +88,14 @@ def evaluate_policy(
     settings = {"temperature": temperature, "max_new_tokens": max_new_tokens} if policy == "model" else {}
     results = evaluate(
         actor,
-        prepare_all(tasks),
+        prepare_all(tasks, backend),
         out,
         max_steps=max_steps,
         concurrency=concurrency,
         seed=seed,
         split=split,
         settings=settings,
+        environments=partial(repo_environment, backend=backend),
         console=console(stderr=True),
     )
     print_results(results)

@@ -40,7 +40,13 @@ def load_trajectories(files: tuple[Path, ...], suites: list[str]) -> list[Trajec
 
 
 def record(
-    suites: Suites = (), *, out: Path | None = None, split: Split | None = None, task: TaskIds = (), seeds: int = 1
+    suites: Suites = (),
+    *,
+    out: Path | None = None,
+    split: Split | None = None,
+    task: TaskIds = (),
+    seeds: int = 1,
+    backend: str = "docker",
 ) -> int:
     """Record the oracle expert in real containers. Exits with 1 if a task could not be recorded, or ends unsolved.
 
@@ -50,6 +56,7 @@ def record(
         split: Only this split.
         task: Only this task; may be given several times.
         seeds: Trajectories a task, each told in other words.
+        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
     """
     from srl_swe.experts.recording import Recorded, record_suite
     from srl_swe.sandbox.cache import cache_dir
@@ -58,7 +65,7 @@ def record(
     if seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {seeds}")
     tasks = read_tasks(suites, split=split, ids=task)
-    sweep_first()
+    sweep_first(backend)
     printer = console()
 
     def report(result: Recorded) -> None:
@@ -74,14 +81,23 @@ def record(
     for (suite, part), group in itertools.groupby(ordered, key=lambda t: (t.suite, t.split)):
         # A file a split: training takes a whole file and refuses held-out trajectories.
         file = folder / f"{suite}.{part}.jsonl"
-        results += record_suite(prepare_each(list(group)), file, seeds=range(seeds), on_progress=report)
+        results += record_suite(
+            prepare_each(list(group), backend), file, seeds=range(seeds), backend=backend, on_progress=report
+        )
         printer.print(f"written: {file}", markup=False)
     good = sum(bool(r.trajectory and r.trajectory.resolved) for r in results)
     printer.print(f"{good} of {len(results)} trajectories end solved")
     return 0 if good == len(results) else 1
 
 
-def replay(file: Positional[Path], suites: Suites = (), *, task: TaskIds = (), show: bool = False) -> int:
+def replay(
+    file: Positional[Path],
+    suites: Suites = (),
+    *,
+    task: TaskIds = (),
+    show: bool = False,
+    backend: str = "docker",
+) -> int:
     """Run recorded trajectories again, step by step. Exits with 1 if one that was solved is not any more.
 
     Args:
@@ -89,6 +105,7 @@ def replay(file: Positional[Path], suites: Suites = (), *, task: TaskIds = (), s
         suites: Suite folders that hold their tasks; every one in envs/ by default.
         task: Only this task; may be given several times.
         show: Print what was recorded and what came back where the two differ.
+        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
     """
     from srl_swe.experts.replay import ReplayReport
     from srl_swe.experts.replay import replay as run_again
@@ -100,11 +117,11 @@ def replay(file: Positional[Path], suites: Suites = (), *, task: TaskIds = (), s
     chosen = [t for t in trajectories if t.task_id in tasks]
     if not chosen:
         raise ConfigError(f"{file}: holds no trajectory of {', '.join(tasks)}")
-    sweep_first()
-    prepared = {p.task.task_id: p for p in prepare_all(list(tasks.values()))}
+    sweep_first(backend)
+    prepared = {p.task.task_id: p for p in prepare_all(list(tasks.values()), backend)}
     rows, lost = [], 0
     for trajectory in chosen:
-        report: ReplayReport = run_again(trajectory, prepared[trajectory.task_id])
+        report: ReplayReport = run_again(trajectory, prepared[trajectory.task_id], backend=backend)
         lost += bool(trajectory.resolved and not report.resolved)
         drifted = ", ".join(str(k + 1) for k in report.drifted) or "none"
         notes = [f"{report.skipped} steps after the end"] if report.skipped else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -37,33 +36,32 @@ def read_tasks(suites: Sequence[Path], *, split: Split | None = None, ids: Seque
     return read_suites(chosen, split=split, ids=ids)
 
 
-def sweep_first() -> None:
+def sweep_first(backend: str = "docker") -> None:
     """Remove what killed processes left behind; every command that opens sandboxes begins with it.
 
     Raises:
+        ConfigError: there is no such backend.
         EngineUnavailableError: no container engine answers.
     """
     from srl_swe.sandbox import sweep
 
-    if removed := sweep():
+    if removed := sweep(backend):
         console(stderr=True).print(f"removed {removed} left over from processes that were killed")
 
 
-def prepare_each(tasks: Sequence[Task]) -> Iterator[PreparedTask]:
-    """Build, or find, each task's image.
+def prepare_each(tasks: Sequence[Task], backend: str = "docker") -> Iterator[PreparedTask]:
+    """Build, or find, each task's image, where the backend's images are built.
 
     Raises:
         EngineUnavailableError: no container engine answers.
         ImageBuildError: an image cannot be built.
     """
-    from srl_swe.sandbox.engine import connect
     from srl_swe.tasks.prepare import prepare
 
-    with closing(connect()) as client:
-        for task in tasks:
-            yield prepare(task, client=client)
+    for task in tasks:
+        yield prepare(task, backend=backend)
 
 
-def prepare_all(tasks: Sequence[Task]) -> list[PreparedTask]:
+def prepare_all(tasks: Sequence[Task], backend: str = "docker") -> list[PreparedTask]:
     """Like `prepare_each`, with a progress bar."""
-    return list(track(prepare_each(tasks), "images", total=len(tasks), console=console(stderr=True)))
+    return list(track(prepare_each(tasks, backend), "images", total=len(tasks), console=console(stderr=True)))

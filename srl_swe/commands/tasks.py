@@ -72,6 +72,7 @@ def validate(
     task: TaskIds = (),
     repeats: int = 2,
     workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 2,
+    backend: str = "docker",
 ) -> int:
     """Check tasks without a model: the gold patch solves each, doing nothing does not. Exits with 1 if one fails.
 
@@ -81,17 +82,18 @@ def validate(
         task: Only this task; may be given several times.
         repeats: How often each is graded.
         workers: Tasks at a time.
+        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
     """
     from srl_swe.tasks.validate import ValidationResult, validate_suite
 
     tasks = read_tasks(suites, split=split, ids=task)
-    sweep_first()
+    sweep_first(backend)
     progress = console(stderr=True)
 
     def report(result: ValidationResult) -> None:
         progress.print(verdict(result.ok), result.task_id, f"{result.seconds:.1f} s")
 
-    results = validate_suite(tasks, repeats=repeats, workers=workers, on_result=report)
+    results = validate_suite(tasks, repeats=repeats, workers=workers, backend=backend, on_result=report)
     failed = [result for result in results if not result.ok]
     if failed:
         print_table(["task", "problem"], [(r.task_id, "\n".join(r.problems)) for r in failed], title="failed")
@@ -99,16 +101,17 @@ def validate(
     return 1 if failed else 0
 
 
-def build(suites: Suites = (), *, split: Split | None = None, task: TaskIds = ()) -> int:
+def build(suites: Suites = (), *, split: Split | None = None, task: TaskIds = (), backend: str = "docker") -> int:
     """Build the images of tasks; those that are there already are left alone.
 
     Args:
         suites: Suite folders; every one in envs/ by default.
         split: Only this split.
         task: Only this task; may be given several times.
+        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
     """
     tasks = read_tasks(suites, split=split, ids=task)
-    sweep_first()
-    for prepared in prepare_each(tasks):
+    sweep_first(backend)
+    for prepared in prepare_each(tasks, backend):
         console().print(f"{prepared.task.task_id}  {prepared.image}", markup=False)
     return 0

@@ -34,11 +34,11 @@ EnvironmentFactory = Callable[[PreparedTask, int], Environment]
 """Make, but not yet start, the environment of a task with a step limit."""
 
 
-def repo_environment(prepared: PreparedTask, max_steps: int) -> Environment:
+def repo_environment(prepared: PreparedTask, max_steps: int, *, backend: str = "docker") -> Environment:
     """The environment of a task whose image is already built."""
     from srl_swe.environments.repo import RepoEnv  # brings the docker client along, half a second of import
 
-    return RepoEnv(tasks=[prepared], max_steps=max_steps)
+    return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend)
 
 
 @dataclass(kw_only=True)

@@ -1,8 +1,8 @@
 """The ``docker`` backend: one container a sandbox, over the Docker API (Docker Engine 20.10 or later, or Podman's).
 
-Protected by default: no network; all capabilities dropped; no new privileges; the engine's seccomp profile; limits on
-memory, swap, CPU, processes, open files and disk; commands run as the image's user ``agent``, who owns nothing of the
-system.
+Protected by default: no network (an allow-list goes by a proxy of ours, see `srl_swe.sandbox.network`); all capabilities
+dropped; no new privileges; the engine's seccomp profile; limits on memory, swap, CPU, processes, open files and disk;
+commands run as the image's user ``agent``, who owns nothing of the system.
 
 Not protected: the kernel is shared with the host, so that a kernel bug is a way out (``docker:runsc``, gVisor, stands
 against that); without quotas of the storage driver, disk is watched every two seconds and not held exactly; timing and
@@ -27,6 +27,8 @@ from srl_swe.sandbox.enclosure import Channel, ShellState
 from srl_swe.sandbox.engine import EngineKind
 from srl_swe.sandbox.exec_channel import ExecChannel
 from srl_swe.sandbox.leftovers import labels, sweep
+from srl_swe.sandbox.network.proxy import AllowListProxy, remove_left_over_folders
+from srl_swe.sandbox.network.relay import MOUNT
 from srl_swe.sandbox.owners import OWNER_LABEL, this_process
 from srl_swe.sandbox.protocol import SandboxSpec
 from srl_swe.sandbox.reaper import watch
@@ -107,7 +109,7 @@ class DockerBackend:
 
     def sweep(self) -> int:
         """See `srl_swe.sandbox.protocol.Backend.sweep`."""
-        return sweep(shared_client(self._engine))
+        return sweep(shared_client(self._engine)) + remove_left_over_folders()
 
 
 class DockerEnclosure:
@@ -123,6 +125,7 @@ class DockerEnclosure:
         self._spec = spec
         self._quota = False
         self.container_id = ""
+        self._proxy = AllowListProxy(spec.network) if spec.network else None
         try:
             self.container_id = self._create(runtime)
             with talking():
@@ -181,6 +184,8 @@ class DockerEnclosure:
             # container; its label lets `sweep` find it.
             with contextlib.suppress(DockerException, requests.RequestException):
                 self._api.remove_container(container, force=True, v=True)
+        if self._proxy is not None:
+            self._proxy.close()
 
     def _living(self) -> str:
         if not self.container_id:
@@ -209,6 +214,9 @@ class DockerEnclosure:
         if spec.read_only:
             private = {"read_only": True, "tmpfs": dict.fromkeys(("/tmp", "/var/tmp", "/run"), "")}
             volumes = [spec.workdir, f"/home/{spec.user}"]
+        if self._proxy is not None:
+            place = str(self._proxy.folder)
+            private["mounts"] = [docker.types.Mount(MOUNT, place, type="bind", read_only=True)]
         try:
             with talking():
                 host = self._api.create_host_config(

@@ -18,6 +18,8 @@ from srl_swe.errors import SandboxError, SandboxLostError
 from srl_swe.records import CommandResult
 from srl_swe.sandbox import program_files
 from srl_swe.sandbox.enclosure import Enclosure, ShellState
+from srl_swe.sandbox.network.allow_list import parse_allowed
+from srl_swe.sandbox.network.relay import Relay
 from srl_swe.sandbox.protocol import (
     DEFAULT_TIMEOUT_S,
     KILLED_EXIT_CODE,
@@ -41,6 +43,7 @@ class LastingShell:
         state: ShellState,
         *,
         others: Callable[[], list[int]],
+        relay: Relay | None,
         steady: threading.RLock,
     ) -> None:
         """Open the first shell.
@@ -50,6 +53,7 @@ class LastingShell:
             spec: Output limit and mode.
             state: Where to begin.
             others: Gives the root processes of the other sessions, which a time limit spares.
+            relay: Its way to the network, if it has one: spared too, and started again where it has died.
             steady: Held while processes are killed and while a shell starts, whose processes nobody knows yet.
 
         Raises:
@@ -58,8 +62,11 @@ class LastingShell:
         self._enclosure = enclosure
         self._spec = spec
         self._others = others
+        self._relay = relay
         self._steady = steady
         self._interrupted = False
+        self._runs = 0
+        self._guard: threading.Thread | None = None
         self._calls = threading.Lock()
         self._shell: ShellSession | None = self._start(state)
 
@@ -81,6 +88,9 @@ class LastingShell:
         """See `srl_swe.sandbox.protocol.Sandbox.run`."""
         with self._calls:
             start = time.monotonic()
+            if self._relay is not None:
+                with self._steady:
+                    self._relay.keep()
             outcome = self._run(command, timeout_s)
             while not outcome.taken:
                 outcome = self._run(command, timeout_s)
@@ -113,7 +123,16 @@ class LastingShell:
     def _run(self, command: str, timeout_s: float) -> Outcome:
         shell = self._idle()
         self._interrupted = True  # stays so where this is left by an exception, Ctrl-C for example
-        outcome = shell.run(command, timeout_s=timeout_s, stop=lambda: self._kill(shell), tick=self._guard_disk)
+        run = self._runs
+        try:
+            outcome = shell.run(
+                command,
+                timeout_s=timeout_s,
+                stop=lambda: self._kill(shell),
+                tick=lambda: self._guard_disk(shell, run),
+            )
+        finally:
+            self._runs += 1
         self._interrupted = False
         if not outcome.taken:
             self._replace(shell)
@@ -126,13 +145,22 @@ class LastingShell:
     def _kill(self, shell: ShellSession | None = None) -> None:
         """Kill what belongs to the session or to none, but the shell itself where it is given."""
         with self._steady:
-            self._enclosure.kill(spared=shell.pids if shell else (), spared_trees=self._others())
+            trees = [*self._others(), *(self._relay.pids if self._relay is not None else ())]
+            self._enclosure.kill(spared=shell.pids if shell else (), spared_trees=trees)
 
-    def _guard_disk(self) -> None:
+    def _guard_disk(self, shell: ShellSession, run: int) -> None:
+        """Look in the background whether a command has written too much: counting takes its time on a large tree."""
+        if self._guard is None or not self._guard.is_alive():
+            self._guard = threading.Thread(target=self._hold_disk_limit, args=(shell, run), daemon=True)
+            self._guard.start()
+
+    def _hold_disk_limit(self, shell: ShellSession, run: int) -> None:
         """Kill what runs where too much has been written: as with memory, the command learns it the hard way."""
-        written = self._enclosure.written_mb()
-        if written is not None and written > self._spec.limits.disk_mb:
-            self._kill(self._living())
+        # Where the sandbox cannot be asked, the command's own end says so.
+        with contextlib.suppress(SandboxError):
+            written = self._enclosure.written_mb()
+            if written is not None and written > self._spec.limits.disk_mb and run == self._runs:
+                self._kill(shell)
 
     def _living(self) -> ShellSession:
         if self._shell is None:
@@ -202,7 +230,8 @@ class ShellSandbox:
         self.spec = spec
         self._enclosure = enclosure
         self._backend = backend
-        self._begin = state or ShellState(directory=spec.workdir)
+        self._state = state or ShellState(directory=spec.workdir)
+        self._relay: Relay | None = None
         self._sessions: dict[str, LastingShell] = {}
         self._opening = threading.Lock()
         self._steady = threading.RLock()
@@ -211,6 +240,8 @@ class ShellSandbox:
         self._on_close: Callable[[], None] = lambda: None
         _open.add(self)
         try:
+            if spec.network:
+                self._relay = Relay(enclosure, parse_allowed(spec.network))
             self._session(MAIN_SESSION)
         except BaseException:
             self.close()
@@ -291,6 +322,8 @@ class ShellSandbox:
             sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             session.close()
+        if self._relay is not None:
+            self._relay.close()
         self._enclosure.remove()
         _open.discard(self)
         if not closed:
@@ -309,11 +342,21 @@ class ShellSandbox:
             if self._closed:
                 raise SandboxLostError("the sandbox is closed")
             if name not in self._sessions:
-                state = self._begin if name == MAIN_SESSION else ShellState(directory=self.spec.workdir)
                 self._sessions[name] = LastingShell(
-                    self._enclosure, self.spec, state, others=lambda: self._roots(name), steady=self._steady
+                    self._enclosure,
+                    self.spec,
+                    self._first_state(name),
+                    others=lambda: self._roots(name),
+                    relay=self._relay,
+                    steady=self._steady,
                 )
             return self._sessions[name]
+
+    def _first_state(self, name: str) -> ShellState:
+        state = self._state if name == MAIN_SESSION else ShellState(directory=self.spec.workdir)
+        # Last, in place of what a snapshot says of the network that it had.
+        network = self._relay.exports if self._relay is not None else ""
+        return dataclasses.replace(state, exports=f"{state.exports}\n{network}")
 
     def _roots(self, name: str) -> list[int]:
         """The root processes of all sessions but one."""

@@ -54,6 +54,7 @@ from typing import Any, Literal, cast
 
 from srl_swe.errors import ConfigError, TaskError
 from srl_swe.records import RepositorySource, Split, Task
+from srl_swe.sandbox.network.allow_list import parse_allowed
 from srl_swe.tasks.fields import Fields, read_text
 
 SCHEMA = 1
@@ -187,13 +188,10 @@ def _read_sandbox(fields: Fields) -> dict[str, Any]:
     if memory_mb != int(memory_mb):
         fields.fail("memory_mb", f"expected a whole number of MiB, got {memory_mb!r}")
     network = fields.texts("network", ())
-    if network:
-        from srl_swe.sandbox.network import parse_allowed
-
-        try:
-            parse_allowed(network)
-        except ConfigError as error:
-            fields.fail("network", str(error))
+    try:
+        parse_allowed(network)
+    except ConfigError as error:
+        fields.fail("network", str(error))
     read = {"memory_mb": int(memory_mb), "network": network, "read_only": fields.flag("read_only", False)}
     fields.finish()
     return read

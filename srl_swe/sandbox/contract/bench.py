@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
+from srl_swe.errors import SandboxLostError
 from srl_swe.sandbox.contract.expectations import CheckSkippedError, answers, expect, says
 from srl_swe.sandbox.protocol import MAIN_SESSION, Backend, Sandbox, SandboxLimits, SandboxSpec
 
@@ -105,6 +107,12 @@ class Bench:
         """Fail unless the sibling answers, and still has its file and its program."""
         answers(self.sibling)
         says(self.sibling, "cat /tmp/kept; kill -0 $watched && echo runs", f"{self._kept}\nruns\n")
+
+    @contextlib.contextmanager
+    def survival_or_loss(self) -> Iterator[None]:
+        """Around what may cost a sandbox its life. A loss that `SandboxLostError` reports is no failure."""
+        with contextlib.suppress(SandboxLostError):
+            yield
 
     def tidy(self) -> None:
         """Close what a check that has passed opened, and mend the shared sandbox's shell."""

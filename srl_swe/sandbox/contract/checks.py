@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,8 +60,10 @@ class Group:
         """
 
         def named(function: F) -> F:
-            values = cases.items() if isinstance(cases, Mapping) else ((case, case) for case in cases)
-            runs = [(f"[{name}]", (value,)) for name, value in values] or [("", ())]
+            values: Iterable[tuple[str, Any]] = (
+                cases.items() if isinstance(cases, Mapping) else ((case, case) for case in cases)
+            )
+            runs: list[tuple[str, tuple[Any, ...]]] = [(f"[{name}]", (value,)) for name, value in values] or [("", ())]
             for suffix, arguments in runs:
                 run = self._runner(function, arguments)
                 name = f"{function.__name__}{suffix}"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from srl_swe.errors import SandboxError
 from srl_swe.sandbox.protocol import DEFAULT_TIMEOUT_S, MAIN_SESSION, Sandbox
 
 _LONGEST = 600
-
-E = TypeVar("E", bound=BaseException)
 
 
 class BrokenPromiseError(AssertionError):
@@ -45,7 +42,7 @@ def expect_below(got: float, most: float, what: str) -> None:
         raise BrokenPromiseError(f"{what}: expected less than {most:g}, got {got:g}")
 
 
-def expect_error(use: Callable[[], object], what: str, *, kind: type[E] = SandboxError) -> E:  # type: ignore[assignment]
+def expect_error(use: Callable[[], object], what: str, *, kind: type[SandboxError] = SandboxError) -> SandboxError:
     """Return the error that a call ends with; fail where it ends without."""
     try:
         got = use()

@@ -102,17 +102,18 @@ def run_check(bench: Bench, check: Check) -> CheckResult:
 
 
 def _outcome(bench: Bench, check: Check) -> tuple[Status, str]:
+    skipped = ""
     try:
-        check.run(bench)
+        try:
+            check.run(bench)
+        except CheckSkippedError as error:
+            skipped = str(error)
         bench.tidy()
-    except CheckSkippedError as error:
-        bench.discard()
-        return "skipped", str(error)
     except BrokenPromiseError as error:
         return "failed", f"{error} ({_place(error)})"
     except Exception as error:
         return "failed", f"{type(error).__name__}: {error} ({_place(error)})"
-    return "passed", ""
+    return ("skipped", skipped) if skipped else ("passed", "")
 
 
 def _place(error: BaseException) -> str:
