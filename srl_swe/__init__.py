@@ -1,7 +1,7 @@
 """Train language-model agents on code repositories in containers, by Supervised Reinforcement Learning (SRL).
 
-The method is that of arXiv 2510.25992. ``import srl_swe`` registers the gymnasium environment ``srl_swe/Repo-v0``;
-the public names are imported when used.
+The method is that of arXiv 2510.25992. ``import srl_swe`` registers the gymnasium environments ``srl_swe/Repo-v0`` and
+``srl_swe/ExpertReplay-v0``; the public names are imported when used.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 if TYPE_CHECKING:
+    from srl_swe.environments.batch import EnvironmentBatch
     from srl_swe.environments.expert_replay import ExpertReplay
     from srl_swe.environments.repo import RepoEnv
     from srl_swe.errors import SrlSweError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "EnvironmentBatch": "srl_swe.environments.batch",
     "ExpertReplay": "srl_swe.environments.expert_replay",
     "PreparedTask": "srl_swe.records",
     "RepoEnv": "srl_swe.environments.repo",
@@ -32,6 +34,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "EnvironmentBatch",
     "ExpertReplay",
     "PreparedTask",
     "RepoEnv",
@@ -51,5 +54,9 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-if "srl_swe/Repo-v0" not in gymnasium.registry:
-    gymnasium.register(id="srl_swe/Repo-v0", entry_point="srl_swe.environments.repo:RepoEnv")
+for _id, _entry_point in {
+    "srl_swe/Repo-v0": "srl_swe.environments.repo:RepoEnv",
+    "srl_swe/ExpertReplay-v0": "srl_swe.experts.environment:make_expert_replay",
+}.items():
+    if _id not in gymnasium.registry:
+        gymnasium.register(id=_id, entry_point=_entry_point)

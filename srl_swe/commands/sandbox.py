@@ -43,10 +43,10 @@ def check(
     checks = select(all_checks(), only=only, slow=slow)
     results = _with_progress(backend, image or _base_image(name), checks)
     print_table(["checks", "passed", "failed", "skipped", "seconds"], _by_group(results), title=f"sandbox {name}")
-    for status in ("skipped", "failed"):
-        rows = [(f"{r.group}-{r.name}", r.message) for r in results if r.status == status]
-        if rows:
-            print_table(["check", "why"], rows, title=status)
+    for result in results:
+        if result.status != "passed":  # not in a table, which would fold the message
+            console().print(verdict(None if result.status == "skipped" else False, unknown="skipped"), end=" ")
+            console().print(f"{result.group}-{result.name}: {result.message}", markup=False, soft_wrap=True)
     passed, failed, skipped = (sum(r.status == status for r in results) for status in ("passed", "failed", "skipped"))
     console().print(f"{passed} of {len(results)} checks passed, {failed} failed, {skipped} skipped")
     if json is not None:

@@ -15,14 +15,42 @@ from srl_swe.records import Trajectory
 class ExpertReplay(gymnasium.Wrapper[str, str, str, str]):
     """Scores the student's action against the expert's, and runs the *expert's*, so that step k+1 is on its path.
 
-    This is Supervised Reinforcement Learning as an environment (arXiv 2510.25992): the reward of a step is the
-    similarity of the two actions, or -1 where the student's answer is malformed. It wraps any environment whose
-    actions are answers in the grammar of `srl_swe.environments.actions`, and replaces that environment's reward.
+    ## Description
+    Supervised Reinforcement Learning as an environment (arXiv 2510.25992). It wraps any environment whose actions are
+    answers in the grammar of `srl_swe.environments.actions`. `gymnasium.make` knows it over `RepoEnv`, with a
+    trajectory from a file, as ``srl_swe/ExpertReplay-v0``: see `srl_swe.experts.environment.make_expert_replay`.
 
-    The episode is terminated after the expert's last step, or before that where the wrapped environment ends it.
-    Nothing of the expert's next action is in the observation or ``info``; added to ``info`` after a step: ``score``
-    (the student's `Score` at it) and ``expert_step`` (its number). Whether the wrapped environment failed is in
-    ``info["ending"]``; the score does not depend on it.
+    ## Action Space
+    The wrapped environment's. The answer is scored and never run.
+
+    ## Observation Space
+    The wrapped environment's: what the *expert's* action did.
+
+    ## Rewards
+    The similarity of the two commands, from 0 to 1, or -1 where the student's answer is malformed (equation 4). The
+    wrapped environment's reward is not used.
+
+    ## Starting State
+    The wrapped environment's, for the expert's task; with the option ``step``, after that many of the expert's actions.
+
+    ## Episode End
+    - Termination: after the expert's last step, or before that where the wrapped environment terminates.
+    - Truncation: where the wrapped environment truncates.
+
+    ## Information
+    The wrapped environment's; after a step also ``score`` (the student's `Score` at it) and ``expert_step`` (its
+    number). Whether the wrapped environment failed is in ``info["ending"]``; the score does not depend on it. Nothing
+    of the expert's next action is in the observation or ``info``.
+
+    ## Arguments
+    Those of `__init__`. As an argument of ``make_vec``: ``wrappers=[lambda env: ExpertReplay(env, trajectory)]``.
+
+    ## Options
+    ``step``: k, from 0 to the number of the expert's steps less one. Others are the wrapped environment's, but may not
+    name another task or trajectory.
+
+    ## Version History
+    - v0: first version.
     """
 
     def __init__(

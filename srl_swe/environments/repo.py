@@ -53,25 +53,48 @@ class _Episode:
 
 
 class RepoEnv(gymnasium.Env[str, str]):
-    """One episode: one task, one container, one model answer a step.
+    """Mend a repository by shell commands. One episode: one task, one sandbox, one model answer a step.
 
-    Observation and action are text. An action is a whole answer in the grammar of `srl_swe.environments.actions`; the
-    first observation is the problem statement, the later ones say what the command did. An answer without exactly one
-    action is not run: the observation says what was wrong, it counts as a step, and the episode goes on. Each command
-    may take ``command_timeout_s`` seconds.
+    ## Description
+    The agent is told of a problem in a code repository, looks about and edits by shell commands in a sandbox that holds
+    it, and submits. The outcome is decided by tests that it has not seen.
 
-    The reward is 0 until ``submit``, then 1 if the hidden tests pass and 0 if not. The episode is *terminated* by
-    ``submit`` and by a failure of the infrastructure, *truncated* by ``max_steps``. After a failure ``info["ending"]``
-    is ``Ending.INFRASTRUCTURE``, ``info["score"].value`` is ``None`` and the reward, which gymnasium wants to be a
-    number, is 0 and must not be used.
+    ## Action Space
+    `UnicodeText(1_000_000)`: a model's whole answer, a thought and then exactly one action in the grammar of
+    `srl_swe.environments.actions`. The command ``submit`` ends the episode. An answer without exactly one action is
+    not run: the observation says what was wrong, and it counts as a step. A command is stopped after
+    ``command_timeout_s`` seconds.
 
-    ``info``: ``messages`` (the chat so far: system, problem, last pairs), ``task_id``, ``step`` (steps behind the
-    present state, the expert's included), ``malformed`` (answers without an action), ``ending``, ``verdict``,
-    ``score``, ``error`` (each ``None`` until the episode ends).
+    ## Observation Space
+    `UnicodeText(1_000_000)`: at first the problem statement, later what the command did (exit code and output).
 
+    ## Rewards
+    0 until ``submit``, then 1 if the hidden tests pass and 0 if not. After a failure of the infrastructure the reward,
+    which gymnasium wants to be a number, is 0 and must not be used: ``info["score"].value`` is ``None``.
+
+    ## Starting State
+    The task's repository at its base commit, in a new sandbox. Without the option ``task``, the seeded generator draws
+    one of the tasks. With ``step``: the state after that many of the expert's actions.
+
+    ## Episode End
+    - Termination: ``submit``, or a failure of the infrastructure (`Ending.INFRASTRUCTURE`).
+    - Truncation: after ``max_steps`` steps; those before the opening state do not count.
+
+    ## Information
+    - ``messages``: the chat so far (system, problem, last pairs); ``task_id``.
+    - ``step``: steps behind the present state, the expert's included; ``malformed``: answers without an action.
+    - ``ending``, ``verdict``, ``score``, ``error``: each ``None`` until the episode ends.
+
+    ## Arguments
+    Those of `__init__`. ``gymnasium.make("srl_swe/Repo-v0", suites=["envs/starter"], split="train")``; in vectors of
+    processes with ``vector_kwargs={"shared_memory": False}`` (see `UnicodeText`).
+
+    ## Options
     ``reset(options=…)`` takes ``task`` (an id), ``trajectory`` (a `Trajectory` of that task) and ``step`` (k: open at
     the state after the trajectory's first k actions, from a snapshot that this environment keeps until `close`).
-    Without a task, the seeded generator chooses one.
+
+    ## Version History
+    - v0: first version.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 -- as gymnasium declares it
@@ -297,9 +320,10 @@ class RepoEnv(gymnasium.Env[str, str]):
         self._episode = None
 
     def _close_sandbox(self) -> None:
-        if self._sandbox is not None:
-            self._pool.discard(self._sandbox)
-            self._sandbox = None
+        # Taken before it is closed: `close` may be called while a step runs.
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            self._pool.discard(sandbox)
 
 
 def _choose_tasks(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from gymnasium.error import CustomSpaceError
+from gymnasium.vector.utils import create_shared_memory
 from numpy.typing import NDArray
 
 _SAMPLE_LENGTH = 64
@@ -17,7 +20,7 @@ class UnicodeText(spaces.Text):
 
     `sample` draws short strings over ASCII and a few other scripts, from the space's own seeded generator; `contains`
     knows no alphabet. In an `AsyncVectorEnv` use ``shared_memory=False``: gymnasium's shared memory holds the indices
-    of one alphabet and returns rubbish for text outside it.
+    of one alphabet, and would return rubbish for text outside it; here it is refused.
     """
 
     def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
@@ -52,3 +55,8 @@ class UnicodeText(spaces.Text):
     def __repr__(self) -> str:
         """As it is constructed."""
         return f"UnicodeText({self.max_length})"
+
+
+@create_shared_memory.register(UnicodeText)
+def _refuse_shared_memory(space: UnicodeText, n: int = 1, ctx: Any = multiprocessing) -> Any:  # noqa: ARG001
+    raise CustomSpaceError("free text has no finite alphabet: use shared_memory=False")

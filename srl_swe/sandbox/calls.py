@@ -56,11 +56,15 @@ def talking() -> Iterator[None]:
         raise
     except NotFound as error:
         text = str(error).lower()
-        if ("container" in text or "exec instance" in text) and "could not find the file" not in text:
+        if (
+            any(gone in text for gone in ("container", "exec instance", "exec session"))
+            and "could not find the file" not in text
+        ):
             raise SandboxLostError(f"the container is gone: {reason(error)}") from error
         raise
     except (APIError, DockerException) as error:
-        if "is not running" in str(error):
+        # Docker's words, and Podman's.
+        if "is not running" in str(error) or "container state improper" in str(error):
             raise SandboxLostError(f"the container has ended: {reason(error)}") from error
         raise SandboxError(f"the engine refused: {reason(error)}") from error
     except (requests.RequestException, OSError) as error:

@@ -1,8 +1,8 @@
 """The ``docker`` backend: one container a sandbox, over the Docker API (Docker Engine 20.10 or later, or Podman's).
 
-Protected by default: no network (an allow-list goes by a proxy of ours, see `srl_swe.sandbox.network`); all capabilities
-dropped; no new privileges; the engine's seccomp profile; limits on memory, swap, CPU, processes, open files and disk;
-commands run as the image's user ``agent``, who owns nothing of the system.
+Protected by default: no network (an allow-list goes by a proxy of ours, see `srl_swe.sandbox.network`); all
+capabilities dropped; no new privileges; the engine's seccomp profile; limits on memory, swap, CPU, processes, open
+files and disk; commands run as the image's user ``agent``, who owns nothing of the system.
 
 Not protected: the kernel is shared with the host, so that a kernel bug is a way out (``docker:runsc``, gVisor, stands
 against that); without quotas of the storage driver, disk is watched every two seconds and not held exactly; timing and
@@ -30,6 +30,7 @@ from srl_swe.sandbox.leftovers import labels, sweep
 from srl_swe.sandbox.network.proxy import AllowListProxy, remove_left_over_folders
 from srl_swe.sandbox.network.relay import MOUNT
 from srl_swe.sandbox.owners import OWNER_LABEL, this_process
+from srl_swe.sandbox.podman import PodmanTraits, podman_traits
 from srl_swe.sandbox.protocol import SandboxSpec
 from srl_swe.sandbox.reaper import watch
 from srl_swe.sandbox.shells import ShellSandbox
@@ -80,9 +81,13 @@ class DockerBackend:
     def open(self, spec: SandboxSpec) -> ShellSandbox:
         """See `srl_swe.sandbox.protocol.Backend.open`."""
         api = shared_client(self._engine).api
+        podman = podman_traits(api)
+        if podman is not None:
+            podman.check(self._runtime)
         watch(address(api), this_process(), OWNER_LABEL)
         state = _kept_state(api, spec.image)
-        return ShellSandbox(DockerEnclosure(api, spec, runtime=self._runtime), spec, backend=self, state=state)
+        enclosure = DockerEnclosure(api, spec, runtime=self._runtime, podman=podman)
+        return ShellSandbox(enclosure, spec, backend=self, state=state)
 
     def snapshot_mb(self, snapshot: str) -> float:
         """See `srl_swe.sandbox.protocol.Backend.snapshot_mb`."""
@@ -115,7 +120,7 @@ class DockerBackend:
 class DockerEnclosure:
     """A container, as a `srl_swe.sandbox.enclosure.Enclosure`."""
 
-    def __init__(self, api: Any, spec: SandboxSpec, *, runtime: str = "") -> None:
+    def __init__(self, api: Any, spec: SandboxSpec, *, runtime: str = "", podman: PodmanTraits | None = None) -> None:
         """Make and start it.
 
         Raises:
@@ -123,6 +128,7 @@ class DockerEnclosure:
         """
         self._api = api
         self._spec = spec
+        self._podman = podman
         self._quota = False
         self.container_id = ""
         self._proxy = AllowListProxy(spec.network) if spec.network else None
@@ -136,6 +142,8 @@ class DockerEnclosure:
 
     def start(self, command: Sequence[str]) -> Channel:
         """See `srl_swe.sandbox.enclosure.Enclosure.start`."""
+        if self._podman is not None:
+            command = self._podman.limited(command, self._spec.limits)
         return ExecChannel(self._api, self._living(), command, user=self._spec.user)
 
     def kill(self, *, spared: Sequence[int] = (), spared_trees: Sequence[int] = ()) -> None:
@@ -209,6 +217,8 @@ class DockerEnclosure:
     def _create_with(self, runtime: str, storage: dict[str, str] | None) -> str:
         spec, limits = self._spec, self._spec.limits
         ulimits = {"nofile": limits.open_files, "core": 0, "fsize": limits.disk_mb * _MIB}
+        if self._podman is not None:
+            ulimits |= self._podman.ulimits()
         private: dict[str, Any] = {}
         volumes = []
         if spec.read_only:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import copy
 import pickle
 
+import gymnasium
+import pytest
 from gymnasium.vector.utils import batch_space
 
 from srl_swe.environments.spaces import UnicodeText
+
+
+class TextEnv(gymnasium.Env[str, str]):
+    """Spaces, and nothing else."""
+
+    observation_space = action_space = UnicodeText(10)
 
 
 def test_it_contains_any_text_up_to_its_length() -> None:
@@ -33,3 +41,8 @@ def test_equality_copies_and_batches() -> None:
     assert space != UnicodeText(6)
     assert repr(space) == "UnicodeText(5)"
     assert ("é", " ") in batch_space(space, 2)
+
+
+def test_shared_memory_is_refused_rather_than_filled_with_rubbish() -> None:
+    with pytest.raises(ValueError, match="shared_memory=False"):
+        gymnasium.vector.AsyncVectorEnv([lambda: TextEnv()])

@@ -16,7 +16,7 @@ def run(*args: str, code: int = 0, environment: dict[str, str] | None = None) ->
         [sys.executable, "-m", "srl_swe.cli", "sandbox", *args],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
         check=False,
         env=os.environ | (environment or {}),
     )
@@ -92,7 +92,6 @@ def test_a_failure_is_shown_and_exits_with_1(base_image: str, tmp_path: Path) ->
     (tmp_path / "liar.py").write_text(
         "import dataclasses\n"
         "from srl_swe.sandbox import get_backend\n"
-        "from srl_swe.sandbox.shells import ShellSandbox\n"
         "class Box:\n"
         "    def __init__(self, real): self.real = real\n"
         "    def __getattr__(self, name): return getattr(self.real, name)\n"
@@ -109,7 +108,7 @@ def test_a_failure_is_shown_and_exits_with_1(base_image: str, tmp_path: Path) ->
     arguments = ("check", "liar", "--image", base_image, "--only", "commands-output*")
     shown = run(*arguments, code=1, environment={"PYTHONPATH": str(tmp_path)}).stdout
     assert "output_and_exit_code_are_exact[exit 255]" in shown
-    assert "expected (255, False, False), got (0, False, False)" in " ".join(shown.split())
+    assert "expected (255, False, False), got (0, False, False)" in shown
 
 
 @pytest.mark.docker
