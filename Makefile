@@ -16,9 +16,11 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Without an engine the tests that need one are skipped, and pytest says so.
+# What is not there and cannot be installed here is skipped, and pytest says so.
 test: $(STAMP)
 	@docker/engine.sh start >/dev/null || echo "going on without an engine"
+	@docker/podman.sh start >/dev/null || echo "going on without Podman"
+	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq bubblewrap >/dev/null 2>&1; } || echo "going on without bubblewrap"
 	$(BIN)/python -m pytest -m "not slow and not vllm and not gpu and not ray"
 
 test-slow: $(STAMP) engine

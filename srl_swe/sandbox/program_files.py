@@ -22,12 +22,14 @@ _CHECK = r"""
 say() { printf 'cannot %s' "$*"; exit 1; }
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 exec 2>&1
+# The name's own line ends are kept, which a substitution alone would drop.
+resolve() { place=$(readlink -f -- "$1" && printf x) && place=${place%?x}; }
 away() { case $1 in /proc|/proc/*|/sys|/sys/*|/dev|/dev/*) say "$2: not on the sandbox's disk" ;; esac; }
 """
 _READ = (
     _CHECK
     + r"""
-place=$(readlink -f -- "$1") || say "read: no such file"
+resolve "$1" || say "read: no such file"
 away "$place" read
 [ -e "$place" ] || say "read: no such file"
 [ -f "$place" ] || say "read: not a regular file"
@@ -47,14 +49,14 @@ _WRITE = (
 folder=${1%/*} name=${1##*/}
 case $name in ''|.|..) say "write: names no file" ;; esac
 mkdir -p -- "${folder:-/}" || exit 1
-folder=$(readlink -f -- "${folder:-/}") || say "write: its folder cannot be made"
-away "$folder/$name" write
-cd -- "$folder" || exit 1
+resolve "${folder:-/}" || say "write: its folder cannot be made"
+away "$place/$name" write
+cd -- "$place" || exit 1
 new=$(mktemp ./.srl-swe.XXXXXXXX) || exit 1
 trap 'rm -f -- "$new"' EXIT
-if [ -f "./$name" ] && [ ! -L "./$name" ]; then chmod --reference="./$name" -- "$new"; else chmod 644 -- "$new"; fi
 printf ready
 head -c "$2" >"$new" || exit 1
+if [ -f "./$name" ] && [ ! -L "./$name" ]; then chmod --reference="./$name" -- "$new"; else chmod 644 -- "$new"; fi
 mv -T -- "$new" "./$name" && trap - EXIT && printf '\nfine'
 """
 )

@@ -129,6 +129,10 @@ class ShellSession:
         text, truncated = self._output.text()
         stop()
         alive = self._outcome(self._receive(_GRACE_S), timed_out=True).alive
+        if alive:
+            # Now bash says which of its jobs were killed: that is nobody's output.
+            self._channel.send(f"(\\builtin exit {self._status})\0{self._status}\0".encode())
+            alive = self._outcome(self._receive(_GRACE_S), timed_out=True).alive
         return Outcome(text=text, truncated=truncated, exit_code=None, alive=alive, taken=True, timed_out=True)
 
     def idle(self) -> bool:

@@ -12,7 +12,7 @@ from srl_swe.errors import ConfigError, SandboxError
 from srl_swe.sandbox.bubblewrap import layout
 from srl_swe.sandbox.bubblewrap.control_groups import remove_groups
 from srl_swe.sandbox.bubblewrap.enclosure import SNAPSHOT_PREFIX, BubblewrapEnclosure
-from srl_swe.sandbox.bubblewrap.private_files import begin_copy, end_copy, give_to, remove_tree, size_mb
+from srl_swe.sandbox.bubblewrap.private_files import begin_copy, end_copy, give_to, make_private, remove_tree, size_mb
 from srl_swe.sandbox.bubblewrap.processes import NamespaceProcesses
 from srl_swe.sandbox.bubblewrap.roots import HOST, Root, find_root, make_folder, root_by_key, store_folder
 from srl_swe.sandbox.enclosure import ShellState
@@ -114,7 +114,7 @@ class BubblewrapBackend:
         places = layout.private_places(root, spec.workdir, user)
         scratch = BubblewrapEnclosure.new_folder(self._folder())
         try:
-            files = make_folder(scratch / "files")
+            files = make_private(scratch / "files", user.uid, user.gid)
             layout.lay_out(root, places, user, files)
             target = files / str(places.index("/testbed"))
             end_copy(begin_copy(source, target))

@@ -7,8 +7,9 @@ group above this process that may be written to and hands the controllers on.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from srl_swe.sandbox.protocol import SandboxLimits
@@ -59,7 +60,26 @@ class ControlGroups:
             OSError: it has gone, or it cannot be taken in.
         """
         for folder in self.folders:
-            (folder / "cgroup.procs").write_text(str(pid))
+            _write(folder / "cgroup.procs", str(pid))
+
+    @contextlib.contextmanager
+    def around_this_thread(self) -> Iterator[bool]:
+        """Have what this thread starts begin in the groups, where that can be done; say whether it was.
+
+        In the first version a thread may move itself without the lock that moving another process takes, for which the
+        kernel waits 10 ms. A thread's own memory is not counted by where the thread is.
+        """
+        entered: list[Path] = []
+        try:
+            for folder in self.folders:
+                with contextlib.suppress(OSError):
+                    _write(folder / "tasks", "0")
+                    entered.append(folder)
+            yield bool(entered) and entered == self.folders
+        finally:
+            for folder in entered:
+                with contextlib.suppress(OSError):
+                    _write(folder.parent / "tasks", "0")
 
     def processes(self) -> list[int] | None:
         """Return the process ids in it; ``None`` where there is no group."""
@@ -172,6 +192,15 @@ def _limit(folder: Path, controller: str, limits: SandboxLimits) -> None:
     else:
         (folder / "memory.max").write_text(memory)
         _write_if_there(folder / "memory.swap.max", "0")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write without making a file that is not there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
 
 
 def _write_if_there(path: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from srl_swe.sandbox.bubblewrap.control_groups import ControlGroups, parent_grou
 from srl_swe.sandbox.bubblewrap.fifo_channel import FifoChannel
 from srl_swe.sandbox.bubblewrap.launch import START_S, Launched, launch, read_line
 from srl_swe.sandbox.bubblewrap.layout import OUR_PLACE, Template, User
-from srl_swe.sandbox.bubblewrap.private_files import begin_copy, copy_jailed, end_copy, remove_tree, size_mb
+from srl_swe.sandbox.bubblewrap.private_files import copy_private, make_private, remove_tree, size_mb
 from srl_swe.sandbox.bubblewrap.processes import NamespaceProcesses
 from srl_swe.sandbox.bubblewrap.roots import Root, make_folder
 from srl_swe.sandbox.enclosure import Channel, ShellState
@@ -44,7 +44,7 @@ class BubblewrapEnclosure:
 
     Args:
         root: The root file system.
-        template: The private folders to begin with, copied; or a callable that lays them out in a folder.
+        template: The private folders to begin with, copied.
         user: Who the commands run as.
         spec: Limits and network.
         store: Where its folder is made.
@@ -148,11 +148,9 @@ class BubblewrapEnclosure:
         folder = make_folder(self._store / "snapshots") / name
         partial = folder.with_name(f"{name}.partial")
         try:
-            files = make_folder(make_folder(partial) / "files")
-            if os.geteuid() == 0:
-                os.chown(files, self._user.uid, self._user.gid)
+            files = make_private(make_folder(partial) / "files", self._user.uid, self._user.gid)
             with self._processes.stopped():
-                copy_jailed(self.folder / "files", files, self._user.uid, self._user.gid)
+                copy_private(self.folder / "files", files, self._user.uid, self._user.gid)
             layout.write_description(
                 partial, self._template.places, root=self._root.key, user=self._user.name, **self._kept(state)
             )
@@ -185,25 +183,26 @@ class BubblewrapEnclosure:
         if self._origin:
             (self._store / "snapshots" / self._origin / "users" / self.name).touch()
         io = make_folder(self.folder / "io")
-        files = make_folder(self.folder / "files")
+        files = make_private(self.folder / "files", self._user.uid, self._user.gid)
         private = [(files / str(number), place) for number, place in enumerate(self._template.places)]
         for folder, _ in private:
             folder.mkdir()
         options = layout.bwrap_options(self._root, self._user, private, io, self._spec.limits.memory_mb)
         options += layout.user_files(self._user, self._root, self.folder)
         options += self._more_options()
-        # bubblewrap needs the folders and not what is in them: both begin at once.
-        copying = begin_copy(self._template.folder, files)
-        try:
-            self._groups = groups = ControlGroups(self.name.partition("@")[0], self._spec.limits, parent_groups())
-            bounds = _bounds(self._spec.limits, groups.controllers)
-            self._launched = launched = launch(options, self._user.uid, self._user.gid, bounds=bounds)
-            self._processes = processes = NamespaceProcesses(launched.first, groups.processes)
-            groups.add(launched.first)  # it has started nothing yet
-            record = {"first": launched.first, "namespace": processes.namespace}
-            (self.folder / "box.json").write_text(json.dumps(record | {"groups": list(map(str, groups.folders))}))
-        finally:
-            end_copy(copying)
+        self._groups = groups = ControlGroups(self.name.partition("@")[0], self._spec.limits, parent_groups())
+        # bubblewrap needs the folders and not what is in them: they are filled meanwhile.
+        self._launched = launched = launch(
+            options,
+            self._user.uid,
+            self._user.gid,
+            groups=groups,
+            bounds=_bounds(self._spec.limits, groups.controllers),
+            meanwhile=lambda: copy_private(self._template.folder, files, self._user.uid, self._user.gid),
+        )
+        self._processes = processes = NamespaceProcesses(launched.first, groups.processes)
+        record = {"first": launched.first, "namespace": processes.namespace}
+        (self.folder / "box.json").write_text(json.dumps(record | {"groups": list(map(str, groups.folders))}))
         line = read_line(launched.control, START_S)
         if line != "ready":
             raise SandboxError(f"the sandbox does not start: {line or 'its first process has ended'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -15,6 +16,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from srl_swe.errors import EngineUnavailableError, SandboxError
+from srl_swe.sandbox.bubblewrap.control_groups import ControlGroups
 from srl_swe.sandbox.bubblewrap.layout import bwrap_version
 from srl_swe.sandbox.bubblewrap.private_files import as_user
 from srl_swe.sandbox.bubblewrap.seccomp import filter_program
@@ -41,38 +43,47 @@ class Launched:
     """Process 1, as the host numbers it."""
 
 
-def launch(options: Sequence[str], uid: int, gid: int, *, bounds: str = "") -> Launched:
+def launch(
+    options: Sequence[str],
+    uid: int,
+    gid: int,
+    *,
+    groups: ControlGroups,
+    bounds: str,
+    meanwhile: Callable[[], None],
+) -> Launched:
     """Start bubblewrap with process 1.
 
     Args:
         options: bubblewrap's.
         uid: Who it runs as, where this process is root.
         gid: Likewise.
-        bounds: Options of bash's ``ulimit``.
+        groups: What it is taken into.
+        bounds: Options of bash's ``ulimit``; may be empty.
+        meanwhile: Done while bubblewrap makes its namespaces. What it raises ends the start.
 
     Raises:
         EngineUnavailableError: bubblewrap is not installed, or may not make namespaces here.
         SandboxError: it does not start.
     """
     ours, theirs = socket.socketpair()
-    read_end, write_end = os.pipe()
-    program = filter_program()
-    try:
+    with contextlib.ExitStack() as failing:
+        failing.callback(ours.close)
+        read_end, write_end = os.pipe()
+        failing.callback(os.close, read_end)
         with theirs:
-            try:
-                bwrap = _spawn([*_head(uid, gid), *options], theirs, write_end, program, bounds)
-            finally:
-                os.close(write_end)
+            command = [*as_user(uid, gid), "bwrap", *options, "--info-fd", str(write_end)]
+            bwrap, entered = _spawn(command, theirs.fileno(), write_end, groups, bounds)
+        failing.callback(_give_up, bwrap)
+        meanwhile()
         first = _first_process(read_end)
         if first is None:
-            bwrap.kill()
-            bwrap.wait()
+            _give_up(bwrap)
             raise _failure(ours)
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        os.close(read_end)
+        if not entered:
+            groups.add(first)  # it has started nothing yet
+        failing.pop_all()
+    os.close(read_end)
     return Launched(bwrap=bwrap, control=ours, first=first)
 
 
@@ -95,8 +106,9 @@ def read_line(control: socket.socket, seconds: float) -> str | None:
     return line.decode(errors="replace").strip()
 
 
-def _head(uid: int, gid: int) -> list[str]:
-    return [*as_user(uid, gid), "bwrap"]
+def _give_up(bwrap: subprocess.Popen[bytes]) -> None:
+    bwrap.kill()
+    bwrap.wait()
 
 
 def _failure(control: socket.socket) -> SandboxError | EngineUnavailableError:
@@ -134,58 +146,53 @@ def _first_process(descriptor: int) -> int | None:
 
 
 def _spawn(
-    command: list[str], control: socket.socket, info: int, program: bytes | None, bounds: str
-) -> subprocess.Popen[bytes]:
-    """Start it in the process's own thread: the kernel kills bubblewrap when the *thread* that started it ends."""
-    bwrap_version()
+    command: list[str], control: int, info: int, groups: ControlGroups, bounds: str
+) -> tuple[subprocess.Popen[bytes], bool]:
+    """Start it from the process's own thread; return it, and whether it is in the groups. Closes ``info``."""
     descriptors = [info]
-    command += ["--info-fd", str(info)]
-    if program is not None:
-        filters = os.memfd_create("seccomp")
-        os.write(filters, program)
-        os.lseek(filters, 0, os.SEEK_SET)
-        descriptors.append(filters)
-        command += ["--seccomp", str(filters)]
-    elif bwrap_version() >= (0, 8):
-        command += ["--disable-userns"]
-    command += [
-        "--",
-        "bash",
-        "--noprofile",
-        "--norc",
-        "-c",
-        (f"ulimit {bounds} || exit 1\n" if bounds else "") + FIRST_PROCESS,
-    ]
-
-    end = control.fileno()
-
-    def start() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command, stdin=end, stdout=end, stderr=end, pass_fds=descriptors, cwd="/", close_fds=True
-        )
-
     try:
+        program = filter_program()
+        if program is not None:
+            filters = os.memfd_create("seccomp")
+            descriptors.append(filters)
+            os.write(filters, program)
+            os.lseek(filters, 0, os.SEEK_SET)
+            command += ["--seccomp", str(filters)]
+        elif bwrap_version() >= (0, 8):
+            command += ["--disable-userns"]
+        begin = f"ulimit {bounds} || exit 1\n" if bounds else ""
+        command += ["--", "bash", "--noprofile", "--norc", "-c", begin + FIRST_PROCESS]
+
+        def start() -> tuple[subprocess.Popen[bytes], bool]:
+            with groups.around_this_thread() as entered:
+                return (
+                    subprocess.Popen(
+                        command, stdin=control, stdout=control, stderr=control, pass_fds=descriptors, cwd="/"
+                    ),
+                    entered,
+                )
+
         return _starter().call(start)
     except OSError as error:
         raise EngineUnavailableError(f"bubblewrap cannot be started: {error}") from error
     finally:
-        if program is not None:
-            os.close(filters)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-_Call = tuple[Future[subprocess.Popen[bytes]], Callable[[], subprocess.Popen[bytes]]]
+_Started = tuple[subprocess.Popen[bytes], bool]
 
 
 class _Starter:
-    """A thread that starts processes."""
+    """A thread that lives as long as this process: when the *thread* that started it ends, bubblewrap is killed."""
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Future[_Started], Callable[[], _Started]]] = queue.SimpleQueue()
         threading.Thread(target=self._serve, daemon=True, name="bubblewrap-starter").start()
 
-    def call(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        future: Future[subprocess.Popen[bytes]] = Future()
+    def call(self, start: Callable[[], _Started]) -> _Started:
+        future: Future[_Started] = Future()
         self._calls.put((future, start))
         return future.result()
 
@@ -196,6 +203,7 @@ class _Starter:
                 future.set_result(start())
             except BaseException as error:
                 future.set_exception(error)
+            del future, start
 
 
 _current: list[_Starter] = []

@@ -20,6 +20,7 @@ from srl_swe.sandbox.bubblewrap.private_files import (
     begin_copy,
     end_copy,
     give_to,
+    make_private,
     remove_tree,
     size_mb,
     system_binds,
@@ -139,7 +140,7 @@ def template(root: Root, workdir: str, user: User, store: Path) -> Template:
                 partial = folder.with_name(f"{name}.partial")
                 remove_tree(partial)
                 make_folder(partial)
-                lay_out(root, places, user, make_folder(partial / "files"))
+                lay_out(root, places, user, make_private(partial / "files", user.uid, user.gid))
                 write_description(partial, places)
                 remove_tree(folder)
                 partial.rename(folder)

@@ -67,6 +67,8 @@ class NamespaceProcesses:
                     _signal(process.handle, signal.SIGKILL)
                 _wait_for_end(victims)
             if not victims:
+                # A debugger that is dead now may have left it stopped; from inside, no signal could do that.
+                self._signal_first(signal.SIGCONT)
                 return
 
     @contextlib.contextmanager
@@ -91,11 +93,14 @@ class NamespaceProcesses:
 
     def kill_first(self) -> None:
         """Kill the first, and so all of them."""
+        self._signal_first(signal.SIGKILL)
+
+    def _signal_first(self, number: signal.Signals) -> None:
         with contextlib.suppress(OSError):
             handle = os.pidfd_open(self.first)
             try:
                 if self.namespace and pid_namespace(self.first) == self.namespace:
-                    _signal(handle, signal.SIGKILL)
+                    _signal(handle, number)
             finally:
                 os.close(handle)
 
