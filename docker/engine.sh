@@ -112,14 +112,29 @@ install_packages() {
     fi
 }
 
+# The OCI runtimes besides runc, where they are installed: docker:crun, docker:runsc.
+runtimes() {
+    local found=()
+    ! command -v crun >/dev/null || found+=("\"crun\": {\"path\": \"$(command -v crun)\"}")
+    # gVisor's own network, which no sandbox has a use for, does not start on newer kernels in Debian's version.
+    ! command -v runsc >/dev/null || found+=("\"runsc\": {\"path\": \"$(command -v runsc)\", \"runtimeArgs\": [\"--network=none\"]}")
+    local IFS=,
+    echo "{\"runtimes\": {${found[*]}}}"
+}
+
 start_private() {
     mkdir -p "$RUN_DIR" "$DATA_DIR/docker"
     local daemon=""
     if ! private_pid >/dev/null; then
         rm -f "$PID_FILE" "$SOCKET"
-        echo '{}' >"$DATA_DIR/daemon.json" # not /etc/docker/daemon.json, which may say anything
+        runtimes >"$DATA_DIR/daemon.json" # not /etc/docker/daemon.json, which may say anything
+        # crun refuses a host where cgroup v1 and v2 are mixed and v2 has a controller: the daemon then does not see v2.
+        local enter=()
+        if command -v crun >/dev/null && [ -n "$(cat /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null)" ]; then
+            enter=(unshare --mount --propagation slave -- sh -c 'umount /sys/fs/cgroup/unified; exec "$@"' sh)
+        fi
         # 9>&-: the lock must not live on in the daemon.
-        setsid nohup dockerd --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none \
+        setsid nohup "${enter[@]}" dockerd --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --bridge=none \
             --data-root="$DATA_DIR/docker" --exec-root="$RUN_DIR/exec" --pidfile="$PID_FILE" --host="unix://$SOCKET" \
             --config-file="$DATA_DIR/daemon.json" --log-level=warn >>"$LOG_FILE" 2>&1 </dev/null 9>&- &
         daemon=$!

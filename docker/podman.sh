@@ -139,7 +139,8 @@ cgroup_manager() {
 write_configuration() {
     local init=$INIT
     [ -x "$init" ] || init=/usr/bin/catatonit
-    # Locks in files: those in shared memory would be the same as those of the system's Podman.
+    # Locks in files: those in shared memory would be the same as those of the system's Podman. What watches a program
+    # would stay for five minutes after its end.
     cat >"$DATA_DIR/containers.conf" <<CONF
 [containers]
 netns = "none"
@@ -150,6 +151,7 @@ cgroup_manager = "$(cgroup_manager)"
 events_logger = "none"
 lock_type = "file"
 init_path = "$init"
+exit_command_delay = 10
 CONF
     cat >"$DATA_DIR/storage.conf" <<CONF
 [storage]
@@ -166,9 +168,9 @@ start_private() {
     # gVisor's own network, which no sandbox has a use for, does not start on newer kernels in Debian's version.
     [ "$runtime" != runsc ] || options=(--runtime-flag network=none)
     local enter=()
-    if [ "$runtime" = crun ] && [ -s /sys/fs/cgroup/unified/cgroup.controllers ]; then
+    if [ "$runtime" = crun ] && [ -n "$(cat /sys/fs/cgroup/unified/cgroup.controllers 2>/dev/null)" ]; then
         [ "$(id -u)" = 0 ] || what_to_do "crun does not run on a host with mixed cgroups; runc does"
-        enter=(unshare --mount -- sh -c 'umount /sys/fs/cgroup/unified && exec "$@"' sh)
+        enter=(unshare --mount --propagation slave -- sh -c 'umount /sys/fs/cgroup/unified && exec "$@"' sh)
     fi
     if ! private_pid >/dev/null; then
         rm -f "$PID_FILE" "$SOCKET"

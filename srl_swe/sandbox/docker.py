@@ -30,7 +30,7 @@ from srl_swe.sandbox.leftovers import labels, sweep
 from srl_swe.sandbox.network.proxy import AllowListProxy, remove_left_over_folders
 from srl_swe.sandbox.network.relay import MOUNT
 from srl_swe.sandbox.owners import OWNER_LABEL, this_process
-from srl_swe.sandbox.podman import PodmanTraits, podman_traits
+from srl_swe.sandbox.podman import GO, PodmanTraits, podman_traits
 from srl_swe.sandbox.protocol import SandboxSpec
 from srl_swe.sandbox.reaper import watch
 from srl_swe.sandbox.shells import ShellSandbox
@@ -62,7 +62,10 @@ for pid in "${!parent[@]}"; do
   kill -9 "$pid"
 done
 kill -CONT -1
+printf '%s' "$3"
 """
+_KILL_ATTEMPTS = 30
+_KILLED = "all-killed"
 
 
 class DockerBackend:
@@ -143,16 +146,26 @@ class DockerEnclosure:
     def start(self, command: Sequence[str]) -> Channel:
         """See `srl_swe.sandbox.enclosure.Enclosure.start`."""
         if self._podman is not None:
-            command = self._podman.limited(command, self._spec.limits)
-        return ExecChannel(self._api, self._living(), command, user=self._spec.user)
+            command = self._podman.patient(command, self._spec.limits)
+        channel = ExecChannel(self._api, self._living(), command, user=self._spec.user)
+        if self._podman is not None:
+            channel.send(GO)
+        return channel
 
     def kill(self, *, spared: Sequence[int] = (), spared_trees: Sequence[int] = ()) -> None:
         """See `srl_swe.sandbox.enclosure.Enclosure.kill`."""
         pids = (" ".join(map(str, given)) for given in (spared, spared_trees))
-        command = ["bash", "--noprofile", "--norc", "-c", _KILL, "bash", *pids]
-        with talking():
-            created = self._api.exec_create(self._living(), command, user=self._spec.user, workdir="/")
-            self._api.exec_start(created["Id"])
+        command = ["bash", "--noprofile", "--norc", "-c", _KILL, "bash", *pids, _KILLED]
+        for _ in range(_KILL_ATTEMPTS):
+            with talking():
+                created = self._api.exec_create(self._living(), command, user=self._spec.user, workdir="/")
+                said: bytes = self._api.exec_start(created["Id"])
+            if _KILLED.encode() in said:
+                return
+            # At the sandbox's process limit runc itself, now and then, finds no room for its threads, and no error is
+            # raised for it. crun has none.
+            self.check()
+        raise SandboxLostError(f"its processes cannot be killed: {said.decode(errors='replace').strip()[:300]}")
 
     def check(self) -> None:
         """See `srl_swe.sandbox.enclosure.Enclosure.check`."""
@@ -219,6 +232,7 @@ class DockerEnclosure:
         ulimits = {"nofile": limits.open_files, "core": 0, "fsize": limits.disk_mb * _MIB}
         if self._podman is not None:
             ulimits |= self._podman.ulimits()
+        security = ["no-new-privileges", *(self._podman.security_options() if self._podman is not None else ())]
         private: dict[str, Any] = {}
         volumes = []
         if spec.read_only:
@@ -232,7 +246,7 @@ class DockerEnclosure:
                 host = self._api.create_host_config(
                     network_mode="none",
                     cap_drop=["ALL"],
-                    security_opt=["no-new-privileges"],
+                    security_opt=security,
                     mem_limit=limits.memory_mb * _MIB,
                     memswap_limit=limits.memory_mb * _MIB,
                     nano_cpus=int(limits.cpus * 1e9),

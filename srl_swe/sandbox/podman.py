@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+import errno
+import functools
+import hashlib
+import json
 import resource
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from srl_swe.errors import ConfigError, SandboxError
+from srl_swe.files import write_atomically
+from srl_swe.sandbox.cache import cache_dir
 from srl_swe.sandbox.calls import address, talking
 from srl_swe.sandbox.protocol import SandboxLimits
 
+_PROFILES = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")
+"""Where Podman's profile of system calls is, the first of them that is there."""
+# What Docker's profile keeps from programs without capabilities, and Podman's does not: new namespaces above all.
+# fmt: off
+_FORBIDDEN = frozenset((
+    "add_key", "bpf", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "keyctl", "lookup_dcookie",
+    "mount", "mount_setattr", "move_mount", "name_to_handle_at", "open_tree", "perf_event_open", "pivot_root",
+    "quotactl", "quotactl_fd", "request_key", "setdomainname", "sethostname", "setns", "syslog", "umount",
+    "umount2", "unshare", "userfaultfd",
+))
+# fmt: on
+_NEW_NAMESPACES = 0x7E020000
+"""The flags of ``clone`` that ask for one; ``clone3`` keeps them where no profile can see them."""
 _PROCESSES = 1 << 15
 _BLOCK = 512
-_WITH_LIMITS = 'ulimit -c 0; ulimit -n "$1"; ulimit -f "$2"; shift 2; exec "$@"'
+_PATIENT = 'IFS= read -r _; exec "$@"'
+_WITH_LIMITS = 'IFS= read -r _; ulimit -c 0; ulimit -n "$1"; ulimit -f "$2"; shift 2; exec "$@"'
 """In POSIX's shell; ``-f`` counts in blocks."""
+GO = b"\n"
+"""What a command made by `PodmanTraits.patient` waits for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +70,10 @@ class PodmanTraits:
                 "systemd; run it as root, or use another backend"
             )
 
+    def security_options(self) -> list[str]:
+        """Return what makes its profile of system calls as strict as Docker's; nothing where it cannot be read."""
+        return [f"seccomp={profile}"] if (profile := _strict_profile()) is not None else []
+
     def ulimits(self) -> dict[str, int]:
         """Return what the engine has to be told besides, lest it asks for more than it may give.
 
@@ -58,10 +85,13 @@ class PodmanTraits:
         _, own = resource.getrlimit(resource.RLIMIT_NPROC)
         return {"nproc": _PROCESSES if own == resource.RLIM_INFINITY else min(_PROCESSES, own)}
 
-    def limited(self, command: Sequence[str], limits: SandboxLimits) -> Sequence[str]:
-        """Return a command that sets the limits itself where the engine drops them."""
+    def patient(self, command: Sequence[str], limits: SandboxLimits) -> Sequence[str]:
+        """Return a command that waits for `GO` on its input, and sets the limits itself where the engine drops them.
+
+        What a program says before Podman has connected itself to it is lost, once in a hundred times.
+        """
         if not self.rootless:
-            return command
+            return ("sh", "-c", _PATIENT, "sh", *command)
         blocks = limits.disk_mb * (1 << 20) // _BLOCK
         return ("sh", "-c", _WITH_LIMITS, "sh", str(limits.open_files), str(blocks), *command)
 
@@ -99,3 +129,28 @@ def _ask(api: Any) -> PodmanTraits:
     return PodmanTraits(
         runtime=str(found.get("DefaultRuntime") or ""), rootless=rootless, limits=not rootless or delegated
     )
+
+
+@functools.cache
+def _strict_profile() -> Path | None:
+    """Return a file with this machine's profile, without what a sandbox has no use for. Podman takes files only."""
+    found = next((path for path in map(Path, _PROFILES) if path.is_file()), None)
+    if found is None:
+        return None
+    profile = json.loads(found.read_text())
+    for rule in profile["syscalls"]:
+        if rule["action"] == "SCMP_ACT_ALLOW":
+            rule["names"] = [name for name in rule["names"] if name not in _FORBIDDEN | {"clone", "clone3"}]
+    refused = {name for rule in profile["syscalls"] if rule["action"] == "SCMP_ACT_ERRNO" for name in rule["names"]}
+    masked = {"index": 0, "value": _NEW_NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
+    profile["syscalls"] = [rule for rule in profile["syscalls"] if rule["names"]] + [
+        {"names": sorted(_FORBIDDEN - refused), "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM},
+        {"names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": [masked]},
+        # As if the kernel had none: the C library falls back to the other.
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+    ]
+    content = json.dumps(profile)
+    kept = cache_dir() / f"podman-seccomp-{hashlib.sha256(content.encode()).hexdigest()[:16]}.json"
+    if not kept.exists():
+        write_atomically(kept, content)
+    return kept

@@ -71,7 +71,8 @@ class Sandbox(Protocol):
         Standard input is empty. stdout and stderr come back interleaved; what background jobs print between two
         commands comes with the second. A command that ends the shell (``exit``, ``exec``, ``kill -9 $$``) gets the
         shell's exit code, and a new shell goes on with the working directory and the exported variables that it had,
-        or, where it was killed, that the command before left.
+        or, where it was killed, that the command before left. One that kills processes of the session beside the shell
+        (``kill -9 $PPID``) may take the next command along, which then gets `KILLED_EXIT_CODE`.
 
         At ``timeout_s`` seconds all processes of the session are killed, background jobs too, and all that have left
         the session they were started in (daemons), whosesoever; the output so far is kept, and the exit code is

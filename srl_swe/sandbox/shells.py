@@ -30,6 +30,8 @@ from srl_swe.sandbox.protocol import (
 )
 from srl_swe.sandbox.session import SHELL, Outcome, ShellSession
 
+_NOTICED_AFTER, _NOTICING_S = 10, 0.2
+
 _open: weakref.WeakSet[ShellSandbox] = weakref.WeakSet()
 
 
@@ -45,6 +47,7 @@ class LastingShell:
         others: Callable[[], list[int]],
         relay: Relay | None,
         steady: threading.RLock,
+        kept: bool,
     ) -> None:
         """Open the first shell.
 
@@ -54,6 +57,7 @@ class LastingShell:
             state: Where to begin.
             others: Gives the root processes of the other sessions, which a time limit spares.
             relay: Its way to the network, if it has one: spared too, and started again where it has died.
+            kept: Whether the state is a snapshot's: a folder that a shell cannot enter any more is then no error.
             steady: Held while processes are killed and while a shell starts, whose processes nobody knows yet.
 
         Raises:
@@ -68,7 +72,7 @@ class LastingShell:
         self._runs = 0
         self._guard: threading.Thread | None = None
         self._calls = threading.Lock()
-        self._shell: ShellSession | None = self._start(state)
+        self._shell: ShellSession | None = self._start_near(state) if kept else self._start(state)
 
     @property
     def root(self) -> list[int]:
@@ -179,21 +183,26 @@ class LastingShell:
         return self._living()
 
     def _replace(self, shell: ShellSession) -> None:
-        """Go on in a new shell where the old one was; in the first folder above that is still there."""
+        """Go on in a new shell where the old one was."""
         if self._shell is None:  # closed by another thread meanwhile
             raise SandboxLostError("the sandbox or its session is closed")
         shell.close()
         self._enclosure.check()
-        state = shell.state
+        self._shell = self._start_near(shell.state)
+
+    def _start_near(self, state: ShellState) -> ShellSession:
+        """Start a shell in a folder, or in the first one above that can be entered."""
         while True:
             try:
-                self._shell = self._start(state)
-                return
+                return self._start(state)
             except SandboxLostError:
                 raise
             except SandboxError:
                 if state.directory in ("/", ""):
-                    self._enclosure.check()
+                    # An engine may take a moment to notice that a container has ended.
+                    for _ in range(_NOTICED_AFTER):
+                        self._enclosure.check()
+                        time.sleep(_NOTICING_S)
                     raise
                 state = dataclasses.replace(state, directory=posixpath.dirname(state.directory))
 
@@ -230,6 +239,7 @@ class ShellSandbox:
         self.spec = spec
         self._enclosure = enclosure
         self._backend = backend
+        self._kept = state is not None
         self._state = state or ShellState(directory=spec.workdir)
         self._relay: Relay | None = None
         self._sessions: dict[str, LastingShell] = {}
@@ -349,6 +359,7 @@ class ShellSandbox:
                     others=lambda: self._roots(name),
                     relay=self._relay,
                     steady=self._steady,
+                    kept=name == MAIN_SESSION and self._kept,
                 )
             return self._sessions[name]
 

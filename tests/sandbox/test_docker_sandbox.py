@@ -17,17 +17,11 @@ from typing import Any
 import docker
 import pytest
 
-pytest.register_assert_rewrite("contracts.sandbox_contract", "contracts.files_contract", "contracts.hostile_contract")
-
-from contracts.files_contract import FileContract  # noqa: E402
-from contracts.hostile_contract import HostileContract  # noqa: E402
-from contracts.sandbox_contract import ShellContract  # noqa: E402
-
-from srl_swe.errors import ConfigError, SandboxLostError  # noqa: E402
-from srl_swe.sandbox import SandboxLimits, open_sandbox, remove_snapshot, sweep  # noqa: E402
-from srl_swe.sandbox.docker import DockerEnclosure  # noqa: E402
-from srl_swe.sandbox.owners import DEADLINE_LABEL, KIND_LABEL, OWNER_LABEL, this_process  # noqa: E402
-from srl_swe.sandbox.shells import ShellSandbox  # noqa: E402
+from srl_swe.errors import ConfigError, SandboxLostError
+from srl_swe.sandbox import SandboxLimits, open_sandbox, remove_snapshot, sweep
+from srl_swe.sandbox.docker import DockerEnclosure
+from srl_swe.sandbox.owners import DEADLINE_LABEL, KIND_LABEL, OWNER_LABEL, this_process
+from srl_swe.sandbox.shells import ShellSandbox
 
 pytestmark = pytest.mark.docker
 
@@ -35,18 +29,6 @@ pytestmark = pytest.mark.docker
 @pytest.fixture(scope="module")
 def image(base_image: str) -> str:
     return base_image
-
-
-class TestShell(ShellContract):
-    pass
-
-
-class TestHostile(HostileContract):
-    pass
-
-
-class TestFiles(FileContract):
-    pass
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ class Bench:
         self._opened: list[Sandbox] = []
         self._snapshots: list[str] = []
         self._box: Sandbox | None = None
-        self._box_worn = self._box_in_use = False
+        self._box_worn = False
+        self._folder = ""
         self._sibling: Sandbox | None = None
         self._kept = ""
         self._shared()
@@ -43,9 +44,8 @@ class Bench:
     def box(self) -> Sandbox:
         """The shared sandbox, in a folder of the check's own. Its shell is to be left usable."""
         box = self._shared()
-        if not self._box_in_use:
-            self._box_in_use = True
-            box.run('cd "$(mktemp -d)"')
+        if not self._folder:
+            self._folder = box.run('cd "$(mktemp -d)" && pwd').output.strip()
         return box
 
     @property
@@ -123,14 +123,16 @@ class Bench:
         expect(left, [], "snapshots that cannot be removed with no sandbox left on them")
         if self._box is not None and self._box_worn:
             self._box.end_session(MAIN_SESSION)
-        self._box_worn = self._box_in_use = False
+        if self._box is not None and self._folder:  # what is in it would be in every snapshot
+            self._box.run(f"chmod -R u+rwX {self._folder}; rm -rf {self._folder}", session="tidy")
+        self._box_worn, self._folder = False, ""
 
     def discard(self) -> None:
         """Close everything: after a check that has failed, nothing is what it was."""
         boxes, self._opened = self._opened, []
         boxes += [box for box in (self._box, self._sibling) if box is not None]
         self._box = self._sibling = None
-        self._box_worn = self._box_in_use = False
+        self._box_worn, self._folder = False, ""
         for box in boxes:
             with contextlib.suppress(Exception):  # whatever is wrong with it has been reported
                 box.close()

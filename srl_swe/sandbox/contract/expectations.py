@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from srl_swe.errors import SandboxError
-from srl_swe.sandbox.protocol import DEFAULT_TIMEOUT_S, MAIN_SESSION, Sandbox
+from srl_swe.records import CommandResult
+from srl_swe.sandbox.protocol import DEFAULT_TIMEOUT_S, KILLED_EXIT_CODE, MAIN_SESSION, Sandbox
 
 _LONGEST = 600
 
@@ -58,9 +59,15 @@ def says(
     expect(box.run(command, timeout_s=timeout_s, session=session).output, wanted, f"output of {_shown(command)}")
 
 
+def run_after(box: Sandbox, command: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> CommandResult:
+    """Run a command after one that may have killed the session's own processes: it may be lost with them, once."""
+    result = box.run(command, timeout_s=timeout_s)
+    return box.run(command, timeout_s=timeout_s) if result.exit_code == KILLED_EXIT_CODE else result
+
+
 def answers(box: Sandbox) -> None:
-    """Fail unless the next command is answered, soon and rightly."""
-    result = box.run("echo on", timeout_s=30)
+    """Fail unless the next command is answered, soon and rightly, or reported as killed and then answered."""
+    result = run_after(box, "echo on", timeout_s=30)
     expect(result.output.splitlines()[-1:], ["on"], "output of the next command, `echo on`")
     expect_below(result.seconds, 20, "seconds that the next command, `echo on`, took")
 

@@ -146,7 +146,7 @@ def a_hostile_program_is_survived_or_its_loss_reported(bench: Bench, program: st
     box = bench.open()
     box.write_file("/tmp/hostile.py", program.encode())
     with bench.survival_or_loss():
-        box.run("python /tmp/hostile.py", timeout_s=20)
+        box.run("python /tmp/hostile.py", timeout_s=6)
         answers(box)
 
 

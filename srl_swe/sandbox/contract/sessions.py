@@ -12,7 +12,7 @@ from srl_swe.records import CommandResult
 from srl_swe.sandbox.contract.bench import Bench
 from srl_swe.sandbox.contract.checks import Group
 from srl_swe.sandbox.contract.expectations import answers, expect, expect_below, says
-from srl_swe.sandbox.contract.limits import STILL_RUNNING
+from srl_swe.sandbox.contract.limits import nothing_is_left
 from srl_swe.sandbox.protocol import MAIN_SESSION, Sandbox
 
 checks = Group("sessions")
@@ -108,7 +108,7 @@ def a_time_limit_in_one_spares_the_other(bench: Bench) -> None:
     other = begun(box, "sleep 3; echo through", OTHER)
     result = box.run("sleep 4321 & sleep 4321", timeout_s=0.5)
     expect(result.timed_out, True, "timed_out of the session with a time limit")
-    says(box, STILL_RUNNING, "")
+    nothing_is_left(box)
     done = other()
     expect((done.output, done.exit_code), ("through\n", 0), "output and exit code in the other session")
     says(box, "kill -0 $job && echo $plain", "kept\n", session=OTHER)
@@ -121,7 +121,8 @@ def a_time_limit_in_one_ends_its_daemons(bench: Bench) -> None:
     box.run("plain=kept", session=OTHER)
     daemon = "python -c 'import os,time; os.fork() or os.setsid() or os.fork() or time.sleep(4321)'"
     box.run(f"{daemon}; (setsid sh -c 'sleep 4321 & sleep 4321' &); sleep 100", timeout_s=1)
-    says(box, f"{STILL_RUNNING}; echo $plain", "kept\n", session=OTHER)
+    nothing_is_left(box, OTHER)
+    says(box, "echo $plain", "kept\n", session=OTHER)
 
 
 @checks.add()
@@ -137,7 +138,8 @@ def the_end_of_a_session_kills_what_it_runs(bench: Bench) -> None:
     except SandboxError:
         pass
     expect_below(time.monotonic() - start, 10, "seconds until its command had ended")
-    says(box, f"{STILL_RUNNING}; kill -0 $job && echo spared", "spared\n")
+    nothing_is_left(box)
+    says(box, "kill -0 $job && echo spared", "spared\n")
 
 
 @checks.add()
@@ -146,7 +148,8 @@ def a_session_that_is_named_again_is_a_fresh_one(bench: Bench) -> None:
     where = box.run("pwd", session=OTHER).output
     box.run("cd /usr; export V=1; sleep 4321 &", session=OTHER)
     box.end_session(OTHER)
-    says(box, f"pwd; echo $V; {STILL_RUNNING}", f"{where}\n", session=OTHER)
+    nothing_is_left(box, OTHER)
+    says(box, "pwd; echo $V", f"{where}\n", session=OTHER)
     box.end_session("never opened")
 
 
@@ -157,7 +160,8 @@ def the_main_session_can_be_ended_too(bench: Bench) -> None:
     box.run("plain=other", session=OTHER)
     box.run("cd /usr; plain=main; sleep 4321 &")
     box.end_session(MAIN_SESSION)
-    says(box, f"pwd; echo $plain; {STILL_RUNNING}", f"{where}\n")
+    nothing_is_left(box)
+    says(box, "pwd; echo $plain", f"{where}\n")
     says(box, "echo $plain", "other\n", session=OTHER)
 
 
@@ -197,6 +201,6 @@ def stateless_time_limits_and_sessions_are_the_same(bench: Bench) -> None:
     other = begun(box, "sleep 2; echo through", OTHER)
     result = box.run("echo part; sleep 4321", timeout_s=0.5)
     expect((result.output, result.timed_out), ("part\n", True), "output and timed_out")
-    says(box, STILL_RUNNING, "")
+    nothing_is_left(box)
     expect(other().output, "through\n", "output in the other session")
     answers(box)
