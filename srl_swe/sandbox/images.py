@@ -27,7 +27,7 @@ from srl_swe.sandbox.layers import AGENT_ID, Entry, add_layer, exists, image_nam
 from srl_swe.sandbox.locks import file_lock
 from srl_swe.sandbox.owners import KIND_LABEL
 
-__all__ = ["BASE_COMMIT_LABEL", "ImageSpec", "base_commit", "base_image", "build_image"]
+__all__ = ["BASE_COMMIT_LABEL", "ImageSpec", "base_commit", "base_image", "build_image", "dependencies_image"]
 
 BASE_COMMIT_LABEL = "srl_swe.base_commit"
 """On a task image: the id of the one commit in ``/testbed``."""
@@ -107,6 +107,17 @@ def base_commit(client: docker.DockerClient, image: str) -> str:
     return str(commit)
 
 
+def dependencies_image(client: docker.DockerClient, requirements: tuple[str, ...]) -> str:
+    """Return the tag of an image with the requirements and an empty ``/testbed``, built if it is not there.
+
+    Raises:
+        ImageBuildError: it cannot be built; the message ends with the output of what failed.
+    """
+    base = base_image(client)
+    with file_lock(cache_dir() / "images.lock"):
+        return _dependencies_image(client, base, requirements)
+
+
 def _dependencies_image(client: docker.DockerClient, base: str, requirements: tuple[str, ...]) -> str:
     """Return the image with the requirements installed: the base itself where there are none."""
     if not requirements:
@@ -160,7 +171,8 @@ rm -rf /tmp/wheels /root/.cache
 """
 
 # Author and date are fixed, so that the commit's id depends on the files alone. Ignored files of the repository are
-# kept: a source distribution often holds generated ones that its own .gitignore names.
+# kept: a source distribution often holds generated ones that its own .gitignore names. One pack in place of a folder
+# for each few objects: there is less to copy where a sandbox is a copy.
 _COMMIT_SCRIPT = """
 cd /testbed
 as_agent() { setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/home/agent "$@"; }
@@ -169,6 +181,7 @@ export GIT_COMMITTER_NAME=srl-swe GIT_COMMITTER_EMAIL=srl-swe@localhost GIT_COMM
 as_agent git init --quiet --template= .
 as_agent git add --all --force .
 as_agent git commit --quiet --no-verify --message "Base state"
+as_agent git repack -a -d -q
 """
 
 # As root, into root's environment; what it leaves in the repository (metadata) becomes the agent's, and git ignores it.
