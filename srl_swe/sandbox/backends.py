@@ -31,7 +31,7 @@ def _bubblewrap(variant: str) -> Backend:
 
 
 _OWN: dict[str, Callable[[str], Backend]] = {"docker": _docker, "podman": _podman, "bubblewrap": _bubblewrap}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a third party's factory may ask for one of ours
 _made: dict[str, Backend] = {}
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import docker
 import requests
+from docker.transport import UnixHTTPAdapter
 
 from srl_swe.errors import EngineUnavailableError
 
@@ -17,6 +18,8 @@ PRIVATE_SOCKET = "unix:///run/srl-swe/docker.sock"
 PRIVATE_PODMAN_SOCKET = "unix:///run/srl-swe/podman.sock"
 """Where ``docker/podman.sh`` puts the private Podman's socket."""
 
+_CONNECTIONS = 64
+"""Idle connections that are kept for an engine."""
 REQUEST_TIMEOUT_S = 600
 """Importing the base image is the longest single request."""
 
@@ -62,12 +65,24 @@ def connect(kind: EngineKind = "docker") -> docker.DockerClient:
     raise EngineUnavailableError(f"no container engine answers; run {remedy}. Tried:\n" + "\n".join(tried))
 
 
+class _OnePool(UnixHTTPAdapter):
+    """One pool of connections for an engine. The SDK's own has one for each URL, and drops those of old ones."""
+
+    def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:  # noqa: ARG002
+        return super().get_connection("engine", proxies)
+
+
 def _open(address: str) -> docker.DockerClient:
     """Connect to one address; a client that does not answer is closed again."""
     if address == os.environ.get("DOCKER_HOST"):
         client = docker.from_env(timeout=REQUEST_TIMEOUT_S)  # reads the TLS variables too
     else:
         client = docker.DockerClient(base_url=address, timeout=REQUEST_TIMEOUT_S)
+    if address.startswith("unix://"):
+        adapter = _OnePool(f"http+{address}", REQUEST_TIMEOUT_S, max_pool_size=_CONNECTIONS)
+        api: Any = client.api
+        api._custom_adapter = adapter
+        api.mount("http+docker://", adapter)
     try:
         client.ping()
     except BaseException:

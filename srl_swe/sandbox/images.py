@@ -114,21 +114,26 @@ def dependencies_image(client: docker.DockerClient, requirements: tuple[str, ...
         ImageBuildError: it cannot be built; the message ends with the output of what failed.
     """
     base = base_image(client)
+    tag = _dependencies_tag(base, requirements)
+    if exists(client, tag):
+        return tag
     with file_lock(cache_dir() / "images.lock"):
         return _dependencies_image(client, base, requirements)
 
 
 def _dependencies_image(client: docker.DockerClient, base: str, requirements: tuple[str, ...]) -> str:
     """Return the image with the requirements installed: the base itself where there are none."""
-    if not requirements:
-        return base
-    wanted = sorted(set(requirements))
-    tag = f"srl-swe/deps:{_digest([base, *wanted])}"
+    tag = _dependencies_tag(base, requirements)
     if not exists(client, tag):
+        wanted = sorted(set(requirements))
         files = wheels.fetch(wanted, machine=client.info()["Architecture"])
         entries = [Entry(target=f"tmp/wheels/{path.name}", source=path) for path in files]
         add_layer(client, base, tag, entries=entries, script=_PIP_SCRIPT, labels={KIND_LABEL: "dependencies-image"})
     return tag
+
+
+def _dependencies_tag(base: str, requirements: tuple[str, ...]) -> str:
+    return f"srl-swe/deps:{_digest([base, *sorted(set(requirements))])}" if requirements else base
 
 
 def _repository_entries(repository: Path) -> list[Entry]:

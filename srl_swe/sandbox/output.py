@@ -44,7 +44,8 @@ class CappedOutput:
             start = self._marker_at + len(self._opening)
             end = self._data.find(self._closing, max(start, before - len(self._closing) + 1))
             if end >= 0:
-                self.fields = bytes(self._data[start:end])
+                # The last beginning counts: a shell that was killed while it said something leaves half a marker.
+                self.fields = bytes(self._data[start:end]).rpartition(self._opening)[2]
                 self._ends_at = end + len(self._closing)
 
     @property

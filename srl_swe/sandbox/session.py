@@ -78,6 +78,10 @@ class Outcome:
     """Whether it was stopped at its time limit."""
 
 
+class ShellSilentError(SandboxError):
+    """A shell did not start, and nothing was said about it."""
+
+
 class ShellSession:
     """One bash on the other end of a channel.
 
@@ -88,6 +92,7 @@ class ShellSession:
         stateless: Whether each command gets a subshell.
 
     Raises:
+        ShellSilentError: it did not start, and does not say why.
         SandboxError: it did not start there.
     """
 
@@ -111,7 +116,9 @@ class ShellSession:
         begun = self._outcome(self._receive(_START_S), timed_out=False)
         words = begun.text.split()[-2:]
         if not begun.alive or len(words) != 2 or not all(word.isdigit() for word in words):
-            raise SandboxError(f"the shell did not start in {state.directory}: {begun.text.strip() or 'no answer'}")
+            reason = begun.text.strip()
+            kind = SandboxError if reason else ShellSilentError
+            raise kind(f"the shell did not start in {state.directory}: {reason or 'no answer'}")
         self.pids = tuple(map(int, words))
 
     def run(

@@ -28,9 +28,9 @@ from srl_swe.sandbox.protocol import (
     Backend,
     SandboxSpec,
 )
-from srl_swe.sandbox.session import SHELL, Outcome, ShellSession
+from srl_swe.sandbox.session import SHELL, Outcome, ShellSession, ShellSilentError
 
-_NOTICED_AFTER, _NOTICING_S = 10, 0.2
+_SILENCES, _SILENCE_S = 10, 0.2
 
 _open: weakref.WeakSet[ShellSandbox] = weakref.WeakSet()
 
@@ -192,17 +192,23 @@ class LastingShell:
 
     def _start_near(self, state: ShellState) -> ShellSession:
         """Start a shell in a folder, or in the first one above that can be entered."""
+        silent = 0
         while True:
             try:
                 return self._start(state)
             except SandboxLostError:
                 raise
+            except ShellSilentError:
+                # Processes that have just been killed still count for a moment, and then none can be started; and an
+                # engine may take a moment to notice that a container has ended.
+                silent += 1
+                self._enclosure.check()
+                if silent > _SILENCES:
+                    raise
+                time.sleep(_SILENCE_S)
             except SandboxError:
                 if state.directory in ("/", ""):
-                    # An engine may take a moment to notice that a container has ended.
-                    for _ in range(_NOTICED_AFTER):
-                        self._enclosure.check()
-                        time.sleep(_NOTICING_S)
+                    self._enclosure.check()
                     raise
                 state = dataclasses.replace(state, directory=posixpath.dirname(state.directory))
 
@@ -253,6 +259,10 @@ class ShellSandbox:
             if spec.network:
                 self._relay = Relay(enclosure, parse_allowed(spec.network))
             self._session(MAIN_SESSION)
+        except ShellSilentError as error:
+            self.close()
+            # What an engine says of an unknown user may have been lost.
+            raise SandboxError(f"{error} (as user {spec.user!r})") from error
         except BaseException:
             self.close()
             raise
