@@ -186,7 +186,7 @@ def test_reader_of_the_output_has_gone():
 def containers(client, pid):
     """Containers that a process owns, whoever removes them."""
     found = client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)
-    return [container.name for container in found if container.labels[OWNER_LABEL].split(":")[1] == str(pid)]
+    return [container.name for container in found if f":{pid}:" in container.labels[OWNER_LABEL]]
 
 
 def wait_for(condition, *, seconds=120.0):

@@ -64,7 +64,8 @@ done
 kill -CONT -1
 printf '%s' "$3"
 """
-_KILL_ATTEMPTS = 30
+_KILL_ATTEMPTS = 60
+_KILL_S = 30.0
 _KILLED = "all-killed"
 
 
@@ -157,9 +158,7 @@ class DockerEnclosure:
         pids = (" ".join(map(str, given)) for given in (spared, spared_trees))
         command = ["bash", "--noprofile", "--norc", "-c", _KILL, "bash", *pids, _KILLED]
         for _ in range(_KILL_ATTEMPTS):
-            with talking():
-                created = self._api.exec_create(self._living(), command, user=self._spec.user, workdir="/")
-                said: bytes = self._api.exec_start(created["Id"])
+            said = self._said_by(command)
             if _KILLED.encode() in said:
                 return
             # At the sandbox's process limit runc itself, now and then, finds no room for its threads, and no error is
@@ -210,6 +209,18 @@ class DockerEnclosure:
                 self._api.remove_container(container, force=True, v=True)
         if self._proxy is not None:
             self._proxy.close()
+
+    def _said_by(self, command: Sequence[str]) -> bytes:
+        """Run a program to its end. Not by the SDK's own call, which leaves its connection open."""
+        channel = ExecChannel(self._api, self._living(), command, user=self._spec.user)
+        said = b""
+        try:
+            while piece := channel.receive(_KILL_S):
+                said += piece
+        finally:
+            channel.hang_up()
+            channel.close()
+        return said
 
     def _living(self) -> str:
         if not self.container_id:

@@ -90,7 +90,7 @@ def one_large_file_is_stopped(bench: Bench) -> None:
 def many_files_are_stopped(bench: Bench) -> None:
     """Where no quota can be set, the writer is killed soon after it went beyond: not exactly at the limit."""
     box = bench.open(limits=SandboxLimits(disk_mb=50))
-    loop = "for i in $(seq 400); do head -c 10000000 /dev/zero > f$i || exit 1; sleep 0.05; done; sleep 10; echo all"
+    loop = "for i in $(seq 400); do head -c 10000000 /dev/zero > f$i || exit 1; sleep 0.1; done; sleep 10; echo all"
     result = box.run(loop, timeout_s=50)
     expect_that("all" not in result.output and result.exit_code != 0, "the loop does not come to its end", result)
     expect_that(not result.timed_out, "it is stopped before the time limit", result)
