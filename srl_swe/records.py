@@ -69,6 +69,8 @@ class Task:
     """pytest node ids in ``test_paths`` that are not run: flaky, or failing in a sandbox (no network …)."""
     timeout_s: float = 120.0
     """Seconds the test run may take."""
+    created_at: str = ""
+    """The day the fix was made, such as ``2023-10-06``; empty where nobody knows. Splits by time are by this."""
     memory_mb: int = 1024
     """Memory of its sandboxes, in MiB."""
     network: tuple[str, ...] = ()
@@ -81,7 +83,8 @@ class Task:
         """SHA-256 over everything that defines the task: its fields and every file in its folder."""
         digest = hashlib.sha256()
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folder", "source")}
-        for name in ("memory_mb", "network", "read_only"):  # tasks that say nothing of them keep their older hashes
+        # Tasks that say nothing of these keep their older hashes.
+        for name in ("created_at", "memory_mb", "network", "read_only"):
             if fields[name] == type(self).__dataclass_fields__[name].default:
                 del fields[name]
         source = dataclasses.asdict(self.source) | {"location": Path(self.source.location).name}

@@ -17,6 +17,7 @@
     requirements = ["attrs>=23"]        # optional: pip requirements of the repository and its tests
     install = false                     # optional: pip-install the repository itself
     timeout_s = 120                     # optional: of the test run
+    created_at = "2023-10-06"           # optional: when the fix was made, for splits by time
 
     [source]                            # one of three
     kind = "folder"                     # a folder on this machine
@@ -47,6 +48,7 @@
 
 from __future__ import annotations
 
+import datetime
 import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -155,6 +157,7 @@ def _read_task(folder: Path, suite: str) -> Task:
             fields.fail("requirements", f"expected a pip requirement, got the option {requirement!r}")
     install = fields.flag("install", False)
     timeout_s = fields.positive("timeout_s", 120.0)
+    created_at = _read_date(fields)
     source = _read_source(fields.table("source"), folder)
     paths, fail_to_pass, pass_to_pass, excluded = _read_tests(fields.table("tests"), folder, source)
     sandbox = _read_sandbox(fields.table("sandbox", optional=True))
@@ -179,8 +182,17 @@ def _read_task(folder: Path, suite: str) -> Task:
         pass_to_pass=pass_to_pass,
         excluded_tests=excluded,
         timeout_s=timeout_s,
+        created_at=created_at,
         **sandbox,
     )
+
+
+def _read_date(fields: Fields) -> str:
+    created_at = fields.text("created_at", "")
+    try:
+        return datetime.date.fromisoformat(created_at).isoformat() if created_at else ""
+    except ValueError:
+        fields.fail("created_at", f"expected a date such as 2023-10-06, got {created_at!r}")
 
 
 def _read_sandbox(fields: Fields) -> dict[str, Any]:
