@@ -72,6 +72,8 @@ class LastingShell:
         self._runs = 0
         self._guard: threading.Thread | None = None
         self._calls = threading.Lock()
+        self._ended = False
+        self._changing = threading.Lock()
         self._shell: ShellSession | None = self._start_near(state) if kept else self._start(state)
 
     @property
@@ -115,12 +117,15 @@ class LastingShell:
 
     def end(self) -> None:
         """Kill what runs in the session, and close it."""
+        self._ended = True  # first: a thread whose command is killed here must not go on in a new shell
         self._kill()
         self.close()
 
     def close(self) -> None:
         """Close the shell. A thread that waits for a command is woken, and learns that the sandbox is lost."""
-        shell, self._shell = self._shell, None
+        with self._changing:
+            self._ended = True
+            shell, self._shell = self._shell, None
         if shell is not None:
             shell.close()
 
@@ -184,11 +189,17 @@ class LastingShell:
 
     def _replace(self, shell: ShellSession) -> None:
         """Go on in a new shell where the old one was."""
-        if self._shell is None:  # closed by another thread meanwhile
-            raise SandboxLostError("the sandbox or its session is closed")
-        shell.close()
-        self._enclosure.check()
-        self._shell = self._start_near(shell.state)
+        if not self._ended:
+            shell.close()
+            self._enclosure.check()
+            another = self._start_near(shell.state)
+            with self._changing:
+                if not self._ended:
+                    self._shell = another
+                    return
+            another.close()
+        # By another thread, at any moment until here.
+        raise SandboxLostError("the sandbox or its session is closed")
 
     def _start_near(self, state: ShellState) -> ShellSession:
         """Start a shell in a folder, or in the first one above that can be entered."""

@@ -245,7 +245,8 @@ def writing_climbs_no_higher_than_the_sandbox(bench: Bench) -> None:
 @checks.add()
 def a_file_that_grows_is_no_trap(bench: Bench) -> None:
     box = bench.box
-    job = box.run("yes > growing & echo $!").output.strip()
+    # At some megabytes a second: it must not have become too large before it is read.
+    job = box.run("while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done >growing & echo $!").output.strip()
     start = time.monotonic()
     content = box.read_file("growing")
     box.run(f"kill -9 {job}")
