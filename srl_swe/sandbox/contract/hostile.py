@@ -8,7 +8,7 @@ from pathlib import Path
 
 from srl_swe.sandbox.contract.bench import Bench
 from srl_swe.sandbox.contract.checks import Group
-from srl_swe.sandbox.contract.expectations import answers, expect, expect_below, expect_that, says
+from srl_swe.sandbox.contract.expectations import answers, expect, expect_below, expect_that, run_after, says
 from srl_swe.sandbox.protocol import TIMEOUT_EXIT_CODE
 
 checks = Group("hostile", watched=True)
@@ -137,7 +137,8 @@ def what_attacks_the_sandbox_is_survived_or_its_loss_reported(bench: Bench, comm
     with bench.survival_or_loss():
         box.run(command, timeout_s=20)
         answers(box)
-        says(box, "ls /usr/bin/env /etc/passwd /bin/sh", "/bin/sh\n/etc/passwd\n/usr/bin/env\n")
+        result = run_after(box, "ls /usr/bin/env /etc/passwd /bin/sh", timeout_s=30)
+        expect(result.output, "/bin/sh\n/etc/passwd\n/usr/bin/env\n", "output of `ls` of the system's files")
 
 
 @checks.add(cases=PROGRAMS)
