@@ -6,6 +6,7 @@
     ├── UserError (also ValueError)         what the user gave is wrong: the command line exits with 2
     │   ├── TaskError                       a task folder or suite: file and field are named
     │   ├── TrajectoryError                 a trajectory file: file, line and field are named
+    │   ├── GradingRecordError              what a verdict is to be reached again from
     │   ├── ConfigError                     an option, or two that contradict each other
     │   ├── ModelError                      a model that cannot be found or loaded
     │   └── MissingDependencyError          an optional package is not installed: the extra is named
@@ -37,6 +38,10 @@ class TaskError(UserError):
 
 class TrajectoryError(UserError):
     """A trajectory file is wrong."""
+
+
+class GradingRecordError(UserError):
+    """What a verdict is to be reached again from is no record of a grading."""
 
 
 class ConfigError(UserError):

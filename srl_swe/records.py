@@ -212,6 +212,8 @@ class Verdict:
     """Why grading itself failed; then ``solved`` is ``None``."""
     log: str = ""
     """The test run's output."""
+    record: str = ""
+    """What `srl_swe.grading.regrade` reaches the verdict from again, as JSON; empty where grading itself failed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""The program that runs the hidden tests inside the grading container: ``python -P -s fenced_run.py FOLDER``.
+"""The program that runs the hidden tests inside the grading container: ``python -s fenced_run.py FOLDER``.
 
 It stands alone (standard library and pytest; nothing of this package) and is sent as text. FOLDER holds
 ``order.json``: ``key`` (hex), ``root``, ``write`` (files to lay down: path to text), ``run`` (test files), ``skip``
@@ -141,6 +141,8 @@ def main(folder: Path) -> int:
     signer = hmac.new(bytes.fromhex(order.pop("key")), digestmod=hashlib.sha256)
     recorder = Recorder(results, signer, order["skip"], [str(root / name) for name in order["write"]])
     os.chdir(root)
+    # The script's own folder; `python -P`, which would leave it out, is not known before 3.11.
+    sys.path[:] = [place for place in sys.path if place != str(folder)]
     # What `python -m pytest` would have there, and the usual place of the code; not earlier, so that nothing in the
     # repository stands in for what is imported above.
     places = [str(root), *([str(root / "src")] if (root / "src").is_dir() else [])]
