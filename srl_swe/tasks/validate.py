@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from srl_swe.errors import EngineUnavailableError, InfrastructureError, StorageError, TaskError
 from srl_swe.grading.grade import grade
 from srl_swe.records import PreparedTask, Task, TestOutcome, Verdict
+from srl_swe.tasks.leaks import leaks
 from srl_swe.tasks.prepare import prepare
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class ValidationResult:
 def validate(
     task: Task, *, repeats: int = 2, backend: str = "docker", client: docker.DockerClient | None = None
 ) -> ValidationResult:
-    """Grade the gold patch and the empty patch, ``repeats`` times each.
+    """Grade the gold patch and the empty patch, ``repeats`` times each, and look for the fix in the image.
 
     Raises:
         EngineUnavailableError: no container engine answers.
@@ -50,6 +51,8 @@ def validate(
         problems += _judge_gold(golds)
         nothings = [grade(prepared, "", backend=backend) for _ in range(repeats)]
         problems += _judge_nothing(prepared, nothings)
+        if found := leaks(prepared, backend=backend):
+            problems.append(f"the image holds the fix: {_some(found)}")
     except (EngineUnavailableError, StorageError):
         raise
     except (TaskError, InfrastructureError) as error:

@@ -49,6 +49,15 @@ def test_a_spoiled_gold_patch_is_named(suite: Path) -> None:
 
 @pytest.mark.docker
 @pytest.mark.usefixtures("docker_client")
+def test_a_fix_that_was_left_in_the_image(suite: Path) -> None:
+    repository = suite / "repositories" / "ledger"
+    shutil.copytree(repository / "ledger", repository / "build" / "lib" / "ledger")
+    result = validate(read_task(suite / "tasks" / "ledger-split-cents"), repeats=1)
+    assert result.problems == ("the image holds the fix: /testbed/build/lib/ledger/money.py",)
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
 def test_a_gold_patch_that_fixes_something_else(suite: Path) -> None:
     repository = suite / "repositories" / "ledger"
     (repository / "README.md").write_text("fixed\n")
