@@ -10,6 +10,7 @@ import test as standard_tests
 
 from srl_swe.grading.changed_tests import changed
 
+UNITTEST = "class T(Case):\n    def test_a(self):\n        {}\ntest_a = T().test_a\n"
 FORMS = {
     "constant": "def test_a():\n    assert add(1, 2) == 3\n",
     "constant first": "def test_a():\n    assert 3 == add(1, 2)\n",
@@ -29,8 +30,8 @@ FORMS = {
     "raises": "def test_a():\n    with raises(TypeError):\n        add(1, None)\n",
     "other function": "def check(x):\n    assert x == 3\n\ndef test_a():\n    check(add(1, 2))\n",
     "in a class": "class TestIt:\n    def test_a(self):\n        assert add(1, 2) == 3\ntest_a = TestIt().test_a\n",
-    "equality of unittest": "class T(Case):\n  def test_a(self):\n    self.assertEqual(add(1, 2), 3)\ntest_a = T().test_a\n",
-    "truth of unittest": "class T(Case):\n  def test_a(self):\n    self.assertTrue(add(1, 2))\ntest_a = T().test_a\n",
+    "equality of unittest": UNITTEST.format("self.assertEqual(add(1, 2), 3)"),
+    "truth of unittest": UNITTEST.format("self.assertTrue(add(1, 2))"),
     "umlauts before": "def test_a():\n    'äöü'; assert 'ä' + str(add(1, 2)) == 'ä3'\n",
     "carriage returns": "def test_a():\r\n    assert add(1, 2) == 3\r\n",
     "form feed": "\x0cx = 1\n\x0c\ndef test_a():\n    assert add(1, 2) == 3\n",
