@@ -19,7 +19,7 @@
     timeout_s = 120                     # optional: of the test run
     created_at = "2023-10-06"           # optional: when the fix was made, for splits by time
 
-    [source]                            # one of three
+    [source]                            # one of four
     kind = "folder"                     # a folder on this machine
     path = "../../repositories/ledger"  #   relative to the task's folder
     fixed = true                        #   it holds the fixed code: the base state is gold.patch applied in reverse
@@ -27,6 +27,12 @@
     kind = "git"                        # a clone
     url = "https://…"                   #   or a folder, relative to the task's folder
     base_commit = "…"
+    fixed = true                        #   optional, as above
+
+    kind = "image"                      # a container image that somebody else built
+    image = "namanjain12/orange3_final:2d9617bd"
+    root = "/testbed"                   #   optional: where in it the repository is
+    fixed = true                        #   optional, as above
 
     kind = "pypi"                       # source distributions; the gold patch is the difference of the two
     package = "sqlparse"
@@ -39,6 +45,7 @@
     FAIL_TO_PASS = ["tests/test_x.py::test_a"]
     PASS_TO_PASS = []                   # with FAIL_TO_PASS: every test in these files …
     EXCLUDED = []                       # … except these, which are not run (flaky, or in need of a network)
+    partial = true                      # optional: there are other tests in these files, and none of them is run
 
     [sandbox]                           # optional
     memory_mb = 1024
@@ -50,6 +57,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -61,6 +69,9 @@ from srl_swe.tasks.fields import Fields, read_text
 
 SCHEMA = 1
 _SPLITS = ("train", "heldout")
+_KINDS = ("folder", "git", "pypi", "image")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
+_ROOT = re.compile(r"(/[\w.-]+)+")
 
 
 def read_task(folder: Path) -> Task:
@@ -159,7 +170,9 @@ def _read_task(folder: Path, suite: str) -> Task:
     timeout_s = fields.positive("timeout_s", 120.0)
     created_at = _read_date(fields)
     source = _read_source(fields.table("source"), folder)
-    paths, fail_to_pass, pass_to_pass, excluded = _read_tests(fields.table("tests"), folder, source)
+    tests = fields.table("tests")
+    partial = tests.flag("partial", False)
+    paths, fail_to_pass, pass_to_pass, excluded = _read_tests(tests, folder, source)
     sandbox = _read_sandbox(fields.table("sandbox", optional=True))
     fields.finish()
     problem = read_text(folder / "problem.md").strip()
@@ -181,6 +194,7 @@ def _read_task(folder: Path, suite: str) -> Task:
         fail_to_pass=fail_to_pass,
         pass_to_pass=pass_to_pass,
         excluded_tests=excluded,
+        partial=partial,
         timeout_s=timeout_s,
         created_at=created_at,
         **sandbox,
@@ -210,7 +224,7 @@ def _read_sandbox(fields: Fields) -> dict[str, Any]:
 
 
 def _read_source(fields: Fields, folder: Path) -> RepositorySource:
-    kind = cast(Literal["folder", "git", "pypi"], fields.text("kind", choices=("folder", "git", "pypi")))
+    kind = cast(Literal["folder", "git", "pypi", "image"], fields.text("kind", choices=_KINDS))
     if kind == "folder":
         place = folder / fields.text("path")
         if not place.is_dir():
@@ -222,9 +236,18 @@ def _read_source(fields: Fields, folder: Path) -> RepositorySource:
             fields.fail("url", f"expected a URL or a folder, got {url!r}")
         local = folder / url
         location = str(local.resolve()) if "://" not in url and local.is_dir() else url
-        source = RepositorySource(kind=kind, location=location, version=fields.text("base_commit"))
+        fixed = fields.flag("fixed", False)
+        source = RepositorySource(kind=kind, location=location, version=fields.text("base_commit"), fixed=fixed)
         if source.version.startswith("-"):
             fields.fail("base_commit", f"expected a commit, got {source.version!r}")
+    elif kind == "image":
+        root = fields.text("root", "/testbed")
+        if not _ROOT.fullmatch(root) or {".", ".."} & set(root.split("/")):
+            fields.fail("root", f"expected the absolute path of the repository, got {root!r}")
+        image = fields.text("image")
+        if not _IMAGE.fullmatch(image):
+            fields.fail("image", f"expected the reference of an image, such as name:tag, got {image!r}")
+        source = RepositorySource(kind=kind, location=image, root=root, fixed=fields.flag("fixed", False))
     else:
         source = RepositorySource(
             kind=kind,
