@@ -67,6 +67,8 @@ def _app() -> SubcommandApp:
     task_commands.command(name="import")(formats.import_)
     task_commands.command(formats.export)
     task_commands.command(formats.grade)
+    task_commands.command(formats.split)
+    task_commands.command(formats.contamination)
     app.command(task_commands, name="tasks", help="List, show, validate, build, import and export tasks.")
     expert_commands.command(experts.record)
     app.command(expert_commands, name="experts", help="Record expert trajectories.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from tyro.conf import Positional
@@ -51,7 +51,6 @@ def import_(
 
     from srl_swe.tasks.formats.importing import FORMATS, import_tasks
     from srl_swe.tasks.formats.reading import Reading
-    from srl_swe.tasks.writing import write_suite
 
     if format and format not in FORMATS:
         raise ConfigError(f"--format: expected one of {', '.join(FORMATS)}, got {format!r}")
@@ -60,7 +59,6 @@ def import_(
     if mirror is not None and not mirror.is_dir():
         raise ConfigError(f"--mirror: expected a folder, {mirror} is none")
     reading = Reading(suite=to, mirror=mirror, build=build, timeout_s=timeout_s)
-    write_suite(to, name=to.resolve().name, description=f"Imported from {Path(source).name}")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         shown = progress.add_task("rows", total=None)
@@ -147,6 +145,57 @@ def grade(
     print_table(["task", "model", "verdict", "failure of the infrastructure"], rows)
     console().print(summary(verdicts))
     return 2 if any(found.solved is None for found in verdicts) else 0
+
+
+def split(
+    suite: Positional[Path],
+    *,
+    by: Literal["repository", "time", "hash"],
+    heldout: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
+) -> int:
+    """Split a suite into tasks to train on and tasks that are held out, and record it in suite.toml.
+
+    From then on, reading the suite fails where a task is on the wrong side.
+
+    Args:
+        suite: The suite's folder.
+        by: Whole repositories; the day of the fix; or a hash of the repository's name, which stays as tasks are added.
+        heldout: The fraction held out, 0.2 by default; or a repository, given several times for several; or the first
+            day held out.
+    """
+    from srl_swe.tasks.folder import read_suite
+    from srl_swe.tasks.splits import make_rule
+    from srl_swe.tasks.writing import write_split
+
+    tasks = read_suite(suite, check_split=False)
+    rule = make_rule(tasks, by, heldout or ("0.2",))
+    write_split(suite, tasks, rule)
+    held = sum(task.split == "heldout" for task in read_suite(suite))
+    console().print(
+        f"{held} of {len(tasks)} tasks are held out (by {by}: {', '.join(rule.heldout) or 'none'})", markup=False
+    )
+    return 0
+
+
+def contamination(first: Positional[Path], second: Positional[Path]) -> int:
+    """Look for what two suites share: repositories, and changes of the same lines. Exits with 1 if there is anything.
+
+    Args:
+        first: A suite's folder.
+        second: Another's.
+    """
+    from srl_swe.tasks.contamination import find_overlaps
+    from srl_swe.tasks.folder import read_suite
+    from srl_swe.tasks.prepare import gold_patch
+
+    sides = [[(task, gold_patch(task)) for task in read_suite(suite)] for suite in (first, second)]
+    found = find_overlaps(*sides)
+    if found:
+        rows = [(overlap.kind, overlap.first, overlap.second, overlap.what) for overlap in found]
+        print_table(["shared", first.name, second.name, "what"], rows)
+    patches = sum(overlap.kind == "patch" for overlap in found)
+    console().print(f"{len(found) - patches} repositories and {patches} changes are in both suites")
+    return 1 if found else 0
 
 
 def _count(account: Account) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from srl_swe.errors import InfrastructureError, SandboxError, SandboxLostError
 from srl_swe.grading.patches import ROOT, RestoreError, apply_patch
-from srl_swe.grading.reports import CANARY, read_report
+from srl_swe.grading.reports import CANARY, canary_tests, read_report
 from srl_swe.records import CommandResult, PreparedTask, TestOutcome, Verdict
 from srl_swe.sandbox import open_sandbox
 from srl_swe.sandbox.protocol import Sandbox, SandboxLimits
@@ -112,7 +112,7 @@ def _send_order(sandbox: Sandbox, prepared: PreparedTask, fence: _Fence) -> None
         # The canaries last: what the tests set off is at work by then.
         "run": [*dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids), fence.canary],
         "skip": list(task.excluded_tests),
-        "only": list(node_ids) if task.partial else None,
+        "only": [*node_ids, *canary_tests(fence.canary)] if task.partial else None,
     }
     sandbox.write_file(f"{fence.folder}/order.json", json.dumps(order).encode())
     sandbox.write_file(f"{fence.folder}/fenced_run.py", Path(__file__).with_name("fenced_run.py").read_bytes())

@@ -106,7 +106,14 @@ def checkout(url: str, commit: str, target: Path, *, where: str) -> None:
         raise TaskError(f"{where}: source: cannot check out {commit} of {url}: {words(read)}{words(written)}")
 
 
-def fetch(url: str, commit: str, *, where: str, mirror: Path | None = None) -> Path:
+def fetch(
+    url: str,
+    commit: str,
+    *,
+    where: str,
+    mirror: Path | None = None,
+    fields: tuple[str, str] = ("source.url", "source.base_commit"),
+) -> Path:
     """Return a bare clone that has the commit, from the cache, a mirror or the URL.
 
     Args:
@@ -114,6 +121,7 @@ def fetch(url: str, commit: str, *, where: str, mirror: Path | None = None) -> P
         commit: What it must have.
         where: Names the task's file, or the row, in errors.
         mirror: A folder of clones that stand in for URLs; ``None``: what ``SRL_SWE_MIRROR`` says.
+        fields: What the URL and the commit are called there.
 
     Raises:
         TaskError: the repository or the commit cannot be had.
@@ -129,9 +137,9 @@ def fetch(url: str, commit: str, *, where: str, mirror: Path | None = None) -> P
             place = _stand_in(url, mirror)
             fetched = run_git("fetch", "-q", "--no-tags", "--", place, *refs, cwd=clone, own_configuration=True)
             if fetched.returncode != 0:
-                raise TaskError(f"{where}: source.url: cannot fetch {place}: {words(fetched)}")
+                raise TaskError(f"{where}: {fields[0]}: cannot fetch {place}: {words(fetched)}")
         if not _has(clone, commit):
-            raise TaskError(f"{where}: source.base_commit: expected a commit of {url}, it has no {commit}")
+            raise TaskError(f"{where}: {fields[1]}: expected a commit of {url}, it has no {commit}")
     return clone
 
 

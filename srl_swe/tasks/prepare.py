@@ -55,6 +55,18 @@ def prepare(task: Task, *, client: docker.DockerClient | None = None, backend: s
     return PreparedTask(task=task, image=image, gold_patch=gold, test_files=tests, base_commit=commit)
 
 
+def gold_patch(task: Task) -> str:
+    """Return a task's gold patch, with no image built.
+
+    Raises:
+        TaskError: naming the task's file.
+    """
+    if task.source.kind != "pypi":
+        return read_text(task.folder / "gold.patch")
+    with tempfile.TemporaryDirectory(prefix="srl-swe-") as name:
+        return materialise(task, Path(name).resolve() / "testbed")[0]
+
+
 def _client(backend: str) -> docker.DockerClient:
     return shared_client("podman" if backend.partition(":")[0] == "podman" else "docker")
 

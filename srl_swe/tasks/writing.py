@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from srl_swe.errors import StorageError, TaskError
+from srl_swe.files import write_atomically
 from srl_swe.records import RepositorySource, Split, Task
-from srl_swe.tasks.fields import Fields
+from srl_swe.tasks.fields import Fields, read_text
 from srl_swe.tasks.folder import SCHEMA, read_task
+from srl_swe.tasks.splits import SplitRule
 
+_SPLIT_LINE = re.compile(r"^split[ \t]*=.*$", re.MULTILINE)
+_SPLIT_TABLE = re.compile(r"^\[split\][ \t]*\n(?:(?!\[).*(?:\n|$))*", re.MULTILINE)
 OWN_REPOSITORY = "repository"
 """Where a task's folder holds its base state, if it does."""
 
@@ -100,6 +105,26 @@ def write_task(draft: TaskDraft, suite: Path, *, replace: bool = False) -> Task:
                 raise
     except OSError as error:
         raise StorageError(f"{place}: cannot be written: {error.strerror or error}") from None
+
+
+def write_split(suite: Path, tasks: Sequence[Task], rule: SplitRule) -> None:
+    """Record how a suite is split, in ``suite.toml``, and the side of each task in its own file.
+
+    Raises:
+        StorageError: a file cannot be written. The command can be given again.
+    """
+    for task in tasks:
+        file = task.folder / "task.toml"
+        text = read_text(file)
+        side = f"split = {toml(rule.split_of(task))}"
+        head, table, rest = text.partition("\n[")
+        changed = _SPLIT_LINE.sub(side, head, count=1) + table + rest
+        if changed != text:
+            write_atomically(file, changed)
+    file = suite / "suite.toml"
+    text = _SPLIT_TABLE.sub("", read_text(file)).rstrip("\n")
+    table = f"[split]\nby = {toml(rule.by)}\nheldout = {toml_list(rule.heldout)}\n"
+    write_atomically(file, f"{text}\n\n{table}")
 
 
 def declaration(draft: TaskDraft) -> str:

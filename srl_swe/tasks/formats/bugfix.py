@@ -19,7 +19,7 @@ from srl_swe.tasks.formats.clones import clone
 from srl_swe.tasks.formats.node_ids import map_tests
 from srl_swe.tasks.formats.reading import Reading, day, task_name
 from srl_swe.tasks.formats.rows import Row
-from srl_swe.tasks.formats.swebench import commit_id, repository_name, repository_url
+from srl_swe.tasks.formats.swebench import commit_id, repository_name
 from srl_swe.tasks.writing import TaskDraft
 
 _NEEDED = ("repo", "instance_id", "base_commit", "fix_commit", "source_files", "FAIL_TO_PASS")
@@ -48,10 +48,9 @@ def draft(row: Row, reading: Reading) -> TaskDraft:
     broken = set(row.texts("env_failing_tests", ()))
     problem, created_at = row.text("problem_statement"), day(row, "created_at")
     requirements, needed = _environment(row, repository.partition("/")[2])
-    url = repository_url(repository)
-    mirror = reading.mirror_of(row)
-    clone(url, base, where=row.where, mirror=mirror)
-    there = clone(url, fix, where=row.where, mirror=mirror)
+    url = reading.url_of(row, repository)
+    clone(url, base, where=row.where, mirror=reading.mirror)
+    there = clone(url, fix, where=row.where, mirror=reading.mirror, field="fix_commit")
     base = there.full(base)
     texts = there.files(fix, patched, field="test_paths_patched")
     inventory = map_tests(row, ids[0], [test for test in ids[1] if test not in broken], texts)

@@ -96,10 +96,10 @@ class Clone:
         return done
 
 
-def clone(url: str, commit: str, *, where: str, mirror: Path | None) -> Clone:
-    """Return a clone that has a commit.
+def clone(url: str, commit: str, *, where: str, mirror: Path | None, field: str = "base_commit") -> Clone:
+    """Return a clone that has a commit, which the row has in a field.
 
     Raises:
         TaskError: the repository or the commit cannot be had.
     """
-    return Clone(path=host_git.fetch(url, commit, where=where, mirror=mirror), where=where)
+    return Clone(path=host_git.fetch(url, commit, where=where, mirror=mirror, fields=("repo", field)), where=where)

@@ -79,6 +79,7 @@ def instance(task: Task, repositories: Path) -> dict[str, Any]:
         "created_at": f"{task.created_at}T00:00:00Z" if task.created_at else "",
         "version": "",
         "environment_setup_commit": commit,
+        "split": task.split,
         "FAIL_TO_PASS": json.dumps(task.fail_to_pass),
         "PASS_TO_PASS": json.dumps(task.pass_to_pass),
         "eval_script": f"#!/bin/bash\ncd /testbed\n{command}\n",

@@ -67,7 +67,7 @@ def draft(row: Row, reading: Reading) -> TaskDraft:
 
 def _declaration(row: Row) -> Row:
     """What ``task.toml`` or ``task.yaml`` says."""
-    name = next(name for name in _DECLARATIONS if name in row.fields)
+    name = next((name for name in _DECLARATIONS if name in row.fields), _DECLARATIONS[0])
     text = row.text(name)
     try:
         value: Any = tomllib.loads(text) if name == "task.toml" else _yaml(text)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 from srl_swe.errors import TaskError
+from srl_swe.tasks.folder import read_suite_file
 from srl_swe.tasks.formats import bugfix, harbor, humanevalfix, own_folder, r2e_gym, swebench, swesmith
 from srl_swe.tasks.formats.reading import Reading
 from srl_swe.tasks.formats.rows import OnBad, RefusedRowError, Row, read_rows
-from srl_swe.tasks.writing import TaskDraft, write_task
+from srl_swe.tasks.splits import SplitRule
+from srl_swe.tasks.writing import TaskDraft, write_suite, write_task
 
+_TASK_FILES = ("task.toml", "task.yaml", "instruction.md")
 _LARGEST_FILE = 20_000_000
 
 
@@ -67,9 +70,11 @@ def import_tasks(
 ) -> Account:
     """Write a task for each row. Tasks that are there already are kept, so that an import can be run again.
 
+    The suite is begun with its first task.
+
     Args:
         source: A file, a folder, or a data set of the Hugging Face hub.
-        reading: The suite (its ``suite.toml`` is there already), and how rows are read.
+        reading: The suite, and how rows are read.
         format_name: One of `FORMATS`; empty: each row is recognised by what it holds.
         skip_bad: Count bad rows in place of stopping at the first.
         limit: Stop after so many tasks; 0: at the end.
@@ -82,6 +87,7 @@ def import_tasks(
         StorageError: the suite cannot be written.
     """
     account = Account()
+    rule = read_suite_file(reading.suite)[1] if (reading.suite / "suite.toml").exists() else None
 
     def on_bad(error: TaskError) -> None:
         if not skip_bad:
@@ -92,7 +98,7 @@ def import_tasks(
         if only and not {str(value) for key in _IDS if (value := row.fields.get(key))} & set(only):
             continue
         try:
-            _import_row(row, reading, format_name, account)
+            _import_row(row, reading, rule, format_name, account)
         except RefusedRowError as error:
             account.refused.append(str(error))
         except TaskError as error:
@@ -107,11 +113,16 @@ def import_tasks(
 _IDS = ("instance_id", "task_id", "commit_hash", "")
 
 
-def _import_row(row: Row, reading: Reading, format_name: str, account: Account) -> None:
+def _import_row(row: Row, reading: Reading, rule: SplitRule | None, format_name: str, account: Account) -> None:
     drafted = recognised(row, format_name).draft(row, reading)
     if (reading.suite / "tasks" / drafted.name).exists():
         account.kept.append(drafted.name)
         return
+    if rule is not None:
+        drafted = replace(drafted, split=rule.side(drafted.repository, drafted.created_at))
+    if not (reading.suite / "suite.toml").exists():
+        source = Path(row.where.rpartition(":")[0] or row.where).name
+        write_suite(reading.suite, name=reading.suite.resolve().name, description=f"Imported from {source}")
     try:
         write_task(drafted, reading.suite)
     except RefusedRowError:
@@ -143,7 +154,7 @@ def _rows(source: str, on_bad: OnBad) -> Iterator[Row]:
         yield from read_rows(source, on_bad)
         return
     folders = [path, *sorted(p for p in path.glob("*") if p.is_dir()), *sorted(path.glob("tasks/*"))]
-    found = [p for p in folders if any((p / name).is_file() for name in ("task.toml", "task.yaml"))]
+    found = [p for p in folders if any((p / name).is_file() for name in _TASK_FILES)]
     if found:
         for folder in found:
             try:

@@ -25,12 +25,10 @@ class Reading:
     timeout_s: float = 300.0
     """Of the test run."""
 
-    def mirror_of(self, row: Row) -> Path | None:
-        """Where clones are looked for: in the mirror named, or beside the file, where an export puts its own."""
-        if self.mirror is not None:
-            return self.mirror
-        beside = Path(row.where.rpartition(":")[0] + ".repositories")
-        return beside if beside.is_dir() else None
+    def url_of(self, row: Row, repository: str) -> str:
+        """Where ``owner/name`` is cloned from: beside the file, where an export puts its own, or GitHub."""
+        beside = Path(row.where.rpartition(":")[0] + ".repositories") / f"{repository.replace('/', '__')}.git"
+        return str(beside.resolve()) if (beside / "HEAD").is_file() else f"https://github.com/{repository}"
 
 
 def task_name(row: Row, key: str, value: str) -> str:

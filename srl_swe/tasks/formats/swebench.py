@@ -71,8 +71,8 @@ def draft(row: Row, reading: Reading) -> TaskDraft:
     kind = dialect(row)
     image = row.text(kind.image, "") if kind.image and not reading.build else ""
     requirements, install = environment(row)
-    url = repository_url(repository)
-    there = clone(url, commit, where=row.where, mirror=reading.mirror_of(row))
+    url = reading.url_of(row, repository)
+    there = clone(url, commit, where=row.where, mirror=reading.mirror)
     commit = there.full(commit)
     there.patched(commit, gold, field="patch")
     inventory, files = hidden_tests(row, there, commit, test_patch, *ids)
@@ -84,7 +84,7 @@ def draft(row: Row, reading: Reading) -> TaskDraft:
     return TaskDraft(
         name=task_name(row, "instance_id", instance_id),
         repository=repository,
-        split="train",
+        split="heldout" if row.fields.get("split") == "heldout" else "train",
         problem_statement=problem,
         source=source,
         requirements=requirements,
@@ -131,11 +131,6 @@ def repository_name(row: Row, key: str) -> str:
     if not _REPOSITORY.fullmatch(name) or name.startswith("-"):
         row.fail(key, f"expected owner/name, got {name!r}")
     return name
-
-
-def repository_url(name: str) -> str:
-    """Where GitHub has a repository."""
-    return f"https://github.com/{name}"
 
 
 def commit_id(row: Row, key: str) -> str:

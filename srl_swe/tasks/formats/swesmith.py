@@ -14,7 +14,7 @@ from srl_swe.tasks.formats.clones import clone
 from srl_swe.tasks.formats.node_ids import map_tests
 from srl_swe.tasks.formats.reading import Reading, task_name
 from srl_swe.tasks.formats.rows import Row
-from srl_swe.tasks.formats.swebench import environment, repository_url
+from srl_swe.tasks.formats.swebench import environment
 from srl_swe.tasks.writing import TaskDraft
 
 _NEEDED = ("instance_id", "repo", "patch", "FAIL_TO_PASS", "image_name")
@@ -44,8 +44,8 @@ def draft(row: Row, reading: Reading) -> TaskDraft:
         row.refuse("problem_statement", "nobody has described the problem")
     if not ids[0]:
         row.refuse("FAIL_TO_PASS", "no test shows the bug")
-    url = repository_url(f"{repository['owner']}/{repository['name']}")
-    there = clone(url, repository["commit"], where=row.where, mirror=reading.mirror_of(row))
+    url = reading.url_of(row, f"{repository['owner']}/{repository['name']}")
+    there = clone(url, repository["commit"], where=row.where, mirror=reading.mirror, field="repo")
     fixed = there.full(repository["commit"])
     base = there.patched(fixed, bug, field="patch")
     inventory = map_tests(row, *ids, {})
