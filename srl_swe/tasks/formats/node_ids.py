@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from srl_swe.tasks.formats.rows import Row
 
+_DATE = re.compile(r"\b20\d\d-\d\d-\d\d\b")
 _UNITTEST = re.compile(r"\S+ \([\w.]+\)")
 
 
@@ -30,7 +31,7 @@ def map_tests(
     Args:
         row: For errors.
         fail_to_pass: As the row has them. One that cannot be mapped refuses the row.
-        pass_to_pass: The same; those that cannot be mapped are left out.
+        pass_to_pass: The same; those that cannot be mapped are left out, and those that were named by their day.
         patched: The files that the test patch touches, with their texts: where bare names are looked up.
 
     Raises:
@@ -47,7 +48,7 @@ def map_tests(
     kept: dict[str, None] = {}
     for test in pass_to_pass:
         node_id, reason = _node_id(test, functions)
-        if not reason and node_id not in repairing:
+        if not reason and node_id not in repairing and not _is_of_its_day(node_id, patched):
             kept[node_id] = None
     files = tuple(dict.fromkeys(node_id.partition("::")[0] for node_id in (*repairing, *kept)))
     for file in files:
@@ -73,6 +74,13 @@ def functions_of(text: str) -> set[str]:
                 if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
             }
     return found
+
+
+def _is_of_its_day(node_id: str, texts: Mapping[str, str]) -> bool:
+    """Whether a test was named by the day it was run on: a date is among its parameters that its file does not hold."""
+    file, _, name = node_id.partition("::")
+    dates = _DATE.findall(name.partition("[")[2])
+    return file in texts and any(date not in texts[file] for date in dates)
 
 
 def _functions(texts: Mapping[str, str]) -> dict[str, list[str]]:
