@@ -83,6 +83,9 @@ def write_task(draft: TaskDraft, suite: Path, *, replace: bool = False) -> Task:
         TaskError: there is such a task already, or what was drafted is no valid task.
         StorageError: the disk is full, the folder cannot be written …
     """
+    for path in (draft.name, *draft.test_files, *draft.repository_files):
+        if path.startswith("/") or {"", ".", ".."} & set(path.split("/")) or "\0" in path:
+            raise TaskError(f"{draft.name!r}: expected paths below the task's folder, got {path!r}")
     place = Path(suite).resolve() / "tasks" / draft.name
     if place.exists() and not replace:
         raise TaskError(f"{place}: there is a task of this name already")

@@ -69,6 +69,15 @@ def test_a_repository_in_the_tasks_own_folder(tmp_path):
     assert (task.folder / "repository/a/b.py").read_bytes() == b"x = 1\r\n"
 
 
+@pytest.mark.parametrize("path", ["/tmp/x.py", "../x.py", "a/../../x.py", "a//x.py", ""])
+def test_nothing_is_written_elsewhere(tmp_path, path):
+    write_suite(tmp_path, name="mine", description="x")
+    for change in ({"test_files": {path: "x"}}, {"repository_files": {path: "x"}}, {"name": path}):
+        with pytest.raises(TaskError, match="expected paths below the task's folder"):
+            write_task(replace(DRAFT, **change), tmp_path)
+    assert list((tmp_path / "tasks").iterdir()) == []
+
+
 def test_nothing_is_replaced_unasked_and_nothing_is_left_of_a_failure(tmp_path):
     write_suite(tmp_path, name="mine", description="x")
     task = write_task(DRAFT, tmp_path)

@@ -11,6 +11,7 @@ import re
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from srl_swe.errors import TaskError
 from srl_swe.records import RepositorySource
@@ -95,7 +96,8 @@ def _environment(row: Row, project: str) -> tuple[tuple[str, ...], dict[str, str
         lines = read_text(row.folder / name).splitlines()
     except TaskError as error:
         row.fail("env.requirements", f"expected a file with pip requirements: {error}")
-    wanted = []
+    wanted: list[str] = []
+    release = _release(row)
     for line in lines:
         if not (text := line.partition("#")[0].strip()):
             continue
@@ -103,7 +105,18 @@ def _environment(row: Row, project: str) -> tuple[tuple[str, ...], dict[str, str
             requirement = Requirement(text)
         except InvalidRequirement:
             row.fail("env.requirements", f"{row.folder / name}: expected pip requirements, got {text!r}")
-        # Nor the project itself: an installed release of it can hold the fix.
-        if canonicalize_name(requirement.name) not in {*_RUNNER, canonicalize_name(project)}:
+        package = canonicalize_name(requirement.name)
+        if package == canonicalize_name(project):
+            # Some projects ask for their own metadata. A later release would hold the fix for all to read.
+            wanted += [f"{package}=={release}"] if release else []
+        elif package not in _RUNNER:
             wanted.append(text)
     return tuple(dict.fromkeys(wanted)), needed
+
+
+def _release(row: Row) -> str:
+    """The release that the base commit follows, where ``version`` is one."""
+    try:
+        return str(Version(row.text("version", "") or "none"))
+    except InvalidVersion:
+        return ""
