@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -120,14 +121,18 @@ def _import_row(row: Row, reading: Reading, rule: SplitRule | None, format_name:
         return
     if rule is not None:
         drafted = replace(drafted, split=rule.side(drafted.repository, drafted.created_at))
-    if not (reading.suite / "suite.toml").exists():
+    begun = not (reading.suite / "suite.toml").exists()
+    if begun:
         source = Path(row.where.rpartition(":")[0] or row.where).name
         write_suite(reading.suite, name=reading.suite.resolve().name, description=f"Imported from {source}")
     try:
         write_task(drafted, reading.suite)
-    except RefusedRowError:
-        raise
     except TaskError as error:
+        if begun:
+            (reading.suite / "suite.toml").unlink()
+            for folder in (reading.suite / "tasks", reading.suite):
+                with contextlib.suppress(OSError):  # not empty: it was there before
+                    folder.rmdir()
         # What the folder's reader says names a file that is gone again; the row is what the user has.
         raise TaskError(f"{row.where}: {str(error).rpartition(drafted.name + '/')[2]}") from None
     account.written.append(drafted.name)

@@ -41,7 +41,9 @@ def task_name(row: Row, key: str, value: str) -> str:
 
 def day(row: Row, key: str) -> str:
     """The day of a date in ISO 8601, or empty."""
-    text = row.text(key, "")
+    value = row.fields.get(key)
+    # Parquet holds days and moments as such.
+    text = value.isoformat() if isinstance(value, datetime.date) else row.text(key, "")
     try:
         # Python 3.11 reads all of ISO 8601, but not a space before the zone.
         return datetime.datetime.fromisoformat(text.strip()).date().isoformat() if text else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 from pathlib import Path
@@ -220,6 +221,27 @@ def test_rows_of_no_format(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"question": "2 + 2?"}\n')
     with pytest.raises(TaskError, match=r"rows.jsonl:1: expected the fields of one of bugfix, .*; got 'question'"):
         import_tasks(str(tmp_path / "rows.jsonl"), Reading(suite=tmp_path / "suite"))
+
+
+def test_nothing_is_left_of_a_suite_without_a_task(world, tmp_path):
+    change = {"prompt": "def add(a, b):\n", "entry_point": "add", "task_id": "Python/7", "docstring": "x"}
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(world.rows["humanevalfix"] | change))
+    (tmp_path / "suite name ").mkdir()
+    with pytest.raises(TaskError, match=r"rows\.jsonl:1: .*suite\.toml: name: expected a name without"):
+        import_tasks(str(file), Reading(suite=tmp_path / "suite name "))
+    assert list(tmp_path.glob("suite*/*")) == []
+
+
+def test_days_of_parquet(tmp_path, world):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    moment = datetime.datetime(2021, 9, 29, 5, 51, tzinfo=datetime.UTC)
+    rows = [world.rows["swe-gym"] | {"created_at": moment}]
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    import_tasks(str(tmp_path / "rows.parquet"), Reading(suite=tmp_path / "suite", mirror=world.mirror))
+    assert only_task(tmp_path).created_at == "2021-09-29"
 
 
 def test_good_rows_among_bad_ones(world, tmp_path):
