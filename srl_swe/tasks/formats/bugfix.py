@@ -24,8 +24,8 @@ from srl_swe.tasks.formats.swebench import commit_id, repository_name
 from srl_swe.tasks.writing import TaskDraft
 
 _NEEDED = ("repo", "instance_id", "base_commit", "fix_commit", "source_files", "FAIL_TO_PASS")
-# The base image has its own of these, and the fenced run writes its own report.
-_RUNNER = {"pytest", "pluggy", "iniconfig", "pytest-json-report", "pytest-metadata"}
+# The fenced run writes its own report. pytest itself stays as it was: what tests are called depends on its version.
+_REPORTERS = {"pytest-json-report", "pytest-metadata"}
 _PRINTED = re.compile(r"printf '(?P<text>[^']*)' > (?P<path>[\w./-]+)( \([^)]*\))?")
 
 
@@ -109,7 +109,7 @@ def _environment(row: Row, project: str) -> tuple[tuple[str, ...], dict[str, str
         if package == canonicalize_name(project):
             # Some projects ask for their own metadata. A later release would hold the fix for all to read.
             wanted += [f"{package}=={release}"] if release else []
-        elif package not in _RUNNER:
+        elif package not in _REPORTERS:
             wanted.append(text)
     return tuple(dict.fromkeys(wanted)), needed
 

@@ -25,7 +25,9 @@ def run(world, tmp_path, name, *, build=False, change=None, skip_bad=False, **op
     row = world.rows[name] | (change or {})
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps(row) + "\n")
-    (tmp_path / "requirements.lock").write_text("# one\nattrs==23.1.0\npytest==8.4.2\nadder==3.0\n")
+    (tmp_path / "requirements.lock").write_text(
+        "# one\nattrs==23.1.0\npytest==8.4.2\npytest-metadata==3.1.1\nadder==3.0\n"
+    )
     reading = Reading(suite=tmp_path / "suite", mirror=world.mirror, build=build)
     return import_tasks(str(file), reading, skip_bad=skip_bad, **options)
 
@@ -67,8 +69,8 @@ def test_repositories(world, tmp_path, name):
     assert task.created_at == world.rows[name]["created_at"][:10]
     assert (task.folder / "tests/test_adder.py").read_text() == public_rows.NEW_TESTS
     assert task.problem_statement == world.rows[name]["problem_statement"]
-    # The runner is the grader's own, and the project's own release the one before the fix.
-    assert task.requirements == (("attrs==23.1.0", "adder==1.0") if name == "bugfix" else ())
+    # The project's own release is the one before the fix.
+    assert task.requirements == (("attrs==23.1.0", "pytest==8.4.2", "adder==1.0") if name == "bugfix" else ())
     assert gold_repairs(task)
 
 
