@@ -21,16 +21,19 @@ Split = Literal["train", "heldout"]
 class RepositorySource:
     """Where a task's repository comes from."""
 
-    kind: Literal["folder", "git", "pypi"]
-    """``folder``: a folder on this machine; ``git``: a clone; ``pypi``: a source distribution."""
+    kind: Literal["folder", "git", "pypi", "image"]
+    """``folder``: a folder on this machine; ``git``: a clone; ``pypi``: a source distribution; ``image``: a container
+    image that somebody else built, with the repository and all that it needs."""
     location: str
-    """The folder, the clone URL, or the PyPI package name."""
+    """The folder, the clone URL, the PyPI package name, or the image's reference."""
     version: str = ""
-    """``git``: the base commit; ``pypi``: the release that has the bug; unused for folders."""
+    """``git``: the base commit; ``pypi``: the release that has the bug; unused for folders and images."""
     fixed_version: str = ""
     """``pypi``: the release that has the fix, which the gold patch and the hidden tests are taken from."""
     fixed: bool = False
-    """``folder``: the folder holds the *fixed* code; the base state is made by applying the gold patch in reverse."""
+    """The source holds the *fixed* code; the base state is made by applying the gold patch in reverse. Not ``pypi``."""
+    root: str = "/testbed"
+    """``image``: where in it the repository is."""
     source_paths: tuple[str, ...] = ()
     """``pypi``: the paths whose difference between the releases is the gold patch; empty: the package's sources."""
 
@@ -67,6 +70,8 @@ class Task:
     """pytest node ids that pass before and after. With ``fail_to_pass``: the exact inventory of ``test_paths``."""
     excluded_tests: tuple[str, ...] = ()
     """pytest node ids in ``test_paths`` that are not run: flaky, or failing in a sandbox (no network …)."""
+    partial: bool = False
+    """Whether the hidden test files hold other tests too, which are not run: the inventory is of those named alone."""
     timeout_s: float = 120.0
     """Seconds the test run may take."""
     created_at: str = ""
@@ -84,10 +89,12 @@ class Task:
         digest = hashlib.sha256()
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folder", "source")}
         # Tasks that say nothing of these keep their older hashes.
-        for name in ("created_at", "memory_mb", "network", "read_only"):
+        for name in ("created_at", "memory_mb", "network", "partial", "read_only"):
             if fields[name] == type(self).__dataclass_fields__[name].default:
                 del fields[name]
         source = dataclasses.asdict(self.source) | {"location": Path(self.source.location).name}
+        if source["root"] == "/testbed":
+            del source["root"]
         digest.update(json.dumps(fields | {"source": source}, sort_keys=True).encode())
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             digest.update(str(path.relative_to(self.folder)).encode() + b"\0" + path.read_bytes() + b"\0")

@@ -2,7 +2,7 @@
 
 It stands alone (standard library and pytest; nothing of this package) and is sent as text. FOLDER holds
 ``order.json``: ``key`` (hex), ``root``, ``write`` (files to lay down: path to text), ``run`` (test files), ``skip``
-(node ids left out).
+(node ids left out), ``only`` (node ids of these files that are run, or null: all).
 It writes ``FOLDER/results``: one record a line, ``<HMAC-SHA256 of the rest> <JSON>``, numbered.
 """
 
@@ -27,10 +27,13 @@ OPTIONS = ["-q", "-p", "no:cacheprovider", "--color=no", "--tb=short", "-rN", "-
 class Recorder:
     """A pytest plugin that writes what happens as signed records."""
 
-    def __init__(self, results: int, signer: hmac.HMAC, skip: list[str], tests: list[str]) -> None:
+    def __init__(
+        self, results: int, signer: hmac.HMAC, skip: list[str], only: list[str] | None, tests: list[str]
+    ) -> None:
         self._results = results
         self._signer = signer
         self._skip = set(skip)
+        self._only = None if only is None else set(only)
         self._tests = tests
         self._number = 0
 
@@ -46,10 +49,13 @@ class Recorder:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        left_out = [item for item in items if item.nodeid in self._skip]
+        left_out = [item for item in items if not self._wanted(item.nodeid)]
         if left_out:
             config.hook.pytest_deselected(items=left_out)
-            items[:] = [item for item in items if item.nodeid not in self._skip]
+            items[:] = [item for item in items if self._wanted(item.nodeid)]
+
+    def _wanted(self, node_id: str) -> bool:
+        return node_id not in self._skip and (self._only is None or node_id in self._only)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome != "passed":
@@ -139,7 +145,8 @@ def main(folder: Path) -> int:
     (folder / "pytest.ini").write_text("[pytest]\n")
     results = os.open(folder / "results", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     signer = hmac.new(bytes.fromhex(order.pop("key")), digestmod=hashlib.sha256)
-    recorder = Recorder(results, signer, order["skip"], [str(root / name) for name in order["write"]])
+    tests = [str(root / name) for name in order["write"]]
+    recorder = Recorder(results, signer, order["skip"], order["only"], tests)
     os.chdir(root)
     # The script's own folder; `python -P`, which would leave it out, is not known before 3.11.
     sys.path[:] = [place for place in sys.path if place != str(folder)]

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from srl_swe.errors import SandboxError, SandboxLostError
 from srl_swe.grading.patches import ROOT, RestoreError, apply_patch
-from srl_swe.grading.reports import CANARY
+from srl_swe.grading.reports import CANARY, canary_tests
 from srl_swe.records import CommandResult, PreparedTask
 from srl_swe.sandbox import open_sandbox
 from srl_swe.sandbox.protocol import Sandbox, SandboxLimits
@@ -132,6 +132,7 @@ def _send_order(sandbox: Sandbox, prepared: PreparedTask, fence: _Fence, files: 
         # The canaries last: what the tests set off is at work by then.
         "run": [*dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids), fence.canary],
         "skip": list(task.excluded_tests),
+        "only": [*node_ids, *canary_tests(fence.canary)] if task.partial else None,
     }
     sandbox.write_file(f"{fence.folder}/order.json", json.dumps(order).encode())
     sandbox.write_file(f"{fence.folder}/fenced_run.py", Path(__file__).with_name("fenced_run.py").read_bytes())

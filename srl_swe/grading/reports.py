@@ -82,10 +82,15 @@ def read_report(data: bytes, key: bytes, *, expected: Collection[str], canary: s
     for name in expected:
         missing = TestOutcome.ERROR if name.partition("::")[0] in broken else TestOutcome.MISSING
         outcomes[name] = found.get(name, missing)
-    own = {f"{canary}::{name}" for name in (_CONTROL, *_CANARIES)}
+    own = set(canary_tests(canary))
     tampering += [f"surplus test: {name}" for name in sorted((set(collected) | set(found)) - set(expected) - own)]
     tampering += _judge_canary(found, canary, finished=finished)
     return Report(outcomes=outcomes, tampering=tuple(tampering), finished=finished)
+
+
+def canary_tests(canary: str) -> list[str]:
+    """The node ids of the grader's own tests."""
+    return [f"{canary}::{name}" for name in (_CONTROL, *_CANARIES)]
 
 
 def _verified(data: bytes, key: bytes) -> tuple[list[dict[str, Any]], list[str]]:

@@ -87,7 +87,7 @@ def build_image(client: docker.DockerClient, spec: ImageSpec, *, name: str) -> s
     with file_lock(cache_dir() / "images.lock"):
         if not exists(client, tag):
             parent = _dependencies_image(client, base, spec.requirements)
-            script = _COMMIT_SCRIPT + (_INSTALL_SCRIPT if spec.install else "") + _COMMIT_ID_SCRIPT
+            script = COMMIT_SCRIPT + (_INSTALL_SCRIPT if spec.install else "") + COMMIT_ID_SCRIPT
             labels = {KIND_LABEL: "task-image"}
             add_layer(
                 client, parent, tag, entries=entries, script=script, labels=labels, result_label=BASE_COMMIT_LABEL
@@ -151,7 +151,7 @@ def _repository_entries(repository: Path) -> list[Entry]:
 
 def _spec_hash(spec: ImageSpec, base: str, entries: list[Entry]) -> str:
     """Return the hash of all that a task image is made from."""
-    parts = [base, *sorted(set(spec.requirements)), f"install={spec.install}", _COMMIT_SCRIPT, _INSTALL_SCRIPT]
+    parts = [base, *sorted(set(spec.requirements)), f"install={spec.install}", COMMIT_SCRIPT, _INSTALL_SCRIPT]
     for entry in entries:
         path = entry.source
         if path.is_symlink():
@@ -178,7 +178,7 @@ rm -rf /tmp/wheels /root/.cache
 # Author and date are fixed, so that the commit's id depends on the files alone. Ignored files of the repository are
 # kept: a source distribution often holds generated ones that its own .gitignore names. One pack in place of a folder
 # for each few objects: there is less to copy where a sandbox is a copy.
-_COMMIT_SCRIPT = """
+COMMIT_SCRIPT = """
 cd /testbed
 as_agent() { setpriv --reuid=1000 --regid=1000 --clear-groups env HOME=/home/agent "$@"; }
 export GIT_AUTHOR_NAME=srl-swe GIT_AUTHOR_EMAIL=srl-swe@localhost GIT_AUTHOR_DATE=2020-01-01T00:00:00Z
@@ -197,6 +197,6 @@ chown -R agent:agent /testbed
 rm -rf /root/.cache
 """
 
-_COMMIT_ID_SCRIPT = """
+COMMIT_ID_SCRIPT = """
 as_agent git rev-parse --verify HEAD
 """

@@ -52,11 +52,13 @@ def add_layer(
     script: str = "true",
     labels: Mapping[str, str],
     result_label: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Put the entries into a container of the parent, run the script as root without a network, and tag the outcome.
 
     Args:
         result_label: a label that gets the last line of the script's output.
+        environment: variables of the image; ``None``: the parent's.
 
     Raises:
         ImageBuildError: the script failed; the message ends with its output.
@@ -87,7 +89,7 @@ def add_layer(
                 raise ImageBuildError(f"{tag}: the script printed nothing")
             found[result_label] = lines[-1].strip()
         repository, _, version = tag.rpartition(":")
-        container.commit(repository, version, changes=_changes(found))
+        container.commit(repository, version, changes=_changes(found, environment or {}))
     except (docker.errors.DockerException, requests.RequestException) as error:
         raise ImageBuildError(f"{tag}: {error}") from error
     finally:
@@ -96,13 +98,14 @@ def add_layer(
             container.remove(force=True)
 
 
-def _changes(labels: Mapping[str, str]) -> list[str]:
+def _changes(labels: Mapping[str, str], environment: Mapping[str, str]) -> list[str]:
     """Return what a commit sets. The owner is emptied: an image has none, and its containers must not inherit one."""
     named = {OWNER_LABEL: ""} | dict(labels)
     return [
         "USER agent",
         "WORKDIR /testbed",
         'CMD ["/bin/bash"]',
+        *(f"ENV {name}={json.dumps(value)}" for name, value in environment.items()),
         *(f"LABEL {name}={json.dumps(value)}" for name, value in named.items()),
     ]
 

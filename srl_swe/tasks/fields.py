@@ -51,6 +51,10 @@ class Fields:
         """Raise a `TaskError` about one field."""
         raise TaskError(f"{self._path}: {self._prefix}{key}: {problem}")
 
+    def has(self, key: str) -> bool:
+        """Whether the field is there."""
+        return key in self._table
+
     def table(self, key: str, *, optional: bool = False) -> Fields:
         """Take a table; an optional one that is missing is an empty one."""
         return Fields(self._path, self._take(key, dict, "a table", {} if optional else None), f"{self._prefix}{key}.")

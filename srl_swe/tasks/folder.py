@@ -2,7 +2,7 @@
 
 ::
 
-    <suite>/suite.toml                  name, description
+    <suite>/suite.toml                  name, description; [split], optional: see `srl_swe.tasks.splits`
     <suite>/repositories/<name>/        code that tasks of kind "folder" stand on (any place will do)
     <suite>/tasks/<task>/task.toml      the declaration, below
     <suite>/tasks/<task>/problem.md     the issue, as the student sees it
@@ -19,7 +19,7 @@
     timeout_s = 120                     # optional: of the test run
     created_at = "2023-10-06"           # optional: when the fix was made, for splits by time
 
-    [source]                            # one of three
+    [source]                            # one of four
     kind = "folder"                     # a folder on this machine
     path = "../../repositories/ledger"  #   relative to the task's folder
     fixed = true                        #   it holds the fixed code: the base state is gold.patch applied in reverse
@@ -27,6 +27,12 @@
     kind = "git"                        # a clone
     url = "https://…"                   #   or a folder, relative to the task's folder
     base_commit = "…"
+    fixed = true                        #   optional, as above
+
+    kind = "image"                      # a container image that somebody else built
+    image = "namanjain12/orange3_final:2d9617bd"
+    root = "/testbed"                   #   optional: where in it the repository is
+    fixed = true                        #   optional, as above
 
     kind = "pypi"                       # source distributions; the gold patch is the difference of the two
     package = "sqlparse"
@@ -39,6 +45,7 @@
     FAIL_TO_PASS = ["tests/test_x.py::test_a"]
     PASS_TO_PASS = []                   # with FAIL_TO_PASS: every test in these files …
     EXCLUDED = []                       # … except these, which are not run (flaky, or in need of a network)
+    partial = true                      # optional: there are other tests in these files, and none of them is run
 
     [sandbox]                           # optional
     memory_mb = 1024
@@ -50,6 +57,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -58,9 +66,13 @@ from srl_swe.errors import ConfigError, TaskError
 from srl_swe.records import RepositorySource, Split, Task
 from srl_swe.sandbox.network.allow_list import parse_allowed
 from srl_swe.tasks.fields import Fields, read_text
+from srl_swe.tasks.splits import SplitRule, check_rule, read_rule
 
 SCHEMA = 1
 _SPLITS = ("train", "heldout")
+_KINDS = ("folder", "git", "pypi", "image")
+_IMAGE = re.compile(r"[a-z0-9][A-Za-z0-9._/:@-]*")
+_ROOT = re.compile(r"(/[\w.-]+)+")
 
 
 def read_task(folder: Path) -> Task:
@@ -72,25 +84,45 @@ def read_task(folder: Path) -> Task:
     folder = Path(folder).resolve()
     if not folder.is_dir():
         raise TaskError(f"{folder}: not a task folder")
-    return _read_task(folder, _suite_name(folder.parent.parent))
+    name, rule = read_suite_file(folder.parent.parent)
+    task = _read_task(folder, name)
+    if rule is not None:
+        check_rule(rule, [task])
+    return task
 
 
-def read_suite(path: Path) -> list[Task]:
+def read_suite(path: Path, *, check_split: bool = True) -> list[Task]:
     """Read every task of a suite, by name.
+
+    Args:
+        path: The suite's folder.
+        check_split: Whether tasks must agree with the suite's split; not where that is about to be made anew.
 
     Raises:
         TaskError: naming the file, the field and what was expected.
     """
+    tasks, rule = _read_suite(path)
+    if check_split:
+        _check_suite(tasks, rule)
+    return tasks
+
+
+def _read_suite(path: Path) -> tuple[list[Task], SplitRule | None]:
     path = Path(path).resolve()
     if not path.is_dir():
         raise TaskError(f"{path}: not a suite: no such folder")
-    name = _suite_name(path)
+    name, rule = read_suite_file(path)
     folders = sorted(p for p in (path / "tasks").glob("*") if p.is_dir() and not p.name.startswith((".", "_")))
     if not folders:
         raise TaskError(f"{path / 'tasks'}: expected at least one task folder")
-    tasks = [_read_task(folder, name) for folder in folders]
-    _check_splits(tasks)
-    return tasks
+    return [_read_task(folder, name) for folder in folders], rule
+
+
+def _check_suite(tasks: Sequence[Task], rule: SplitRule | None) -> None:
+    if rule is not None:
+        check_rule(rule, tasks)
+    if rule is None or rule.by != "time":
+        _check_splits(tasks)
 
 
 def read_suites(paths: Iterable[str | Path], *, split: Split | None = None, ids: Sequence[str] = ()) -> list[Task]:
@@ -105,14 +137,19 @@ def read_suites(paths: Iterable[str | Path], *, split: Split | None = None, ids:
         TaskError: a suite is wrong, an id is not there, or nothing is left.
     """
     tasks: dict[str, Task] = {}
+    by_time: set[str] = set()
     # A suite that is named twice is read once; dict keeps the order.
     for path in dict.fromkeys(Path(p).resolve() for p in paths):
-        for task in read_suite(path):
+        found, rule = _read_suite(path)
+        _check_suite(found, rule)
+        by_time |= {task.task_id for task in found if rule is not None and rule.by == "time"}
+        for task in found:
             if task.task_id in tasks:
                 first = tasks[task.task_id].folder
                 raise TaskError(f"{task.folder}: {task.task_id} is already in {first}; suites need different names")
             tasks[task.task_id] = task
-    _check_splits(tasks.values())
+    # Split by time, a repository is on both sides, and that is what was asked for.
+    _check_splits(task for task in tasks.values() if task.task_id not in by_time)
     chosen = list(tasks.values()) if not ids else list(dict.fromkeys(_find(tasks, wanted) for wanted in ids))
     if split is not None:
         outside = [task.task_id for task in chosen if task.split != split]
@@ -136,14 +173,20 @@ def _find(tasks: dict[str, Task], wanted: str) -> Task:
     raise TaskError(f"{wanted}: no such task" + (f"; did you mean {' or '.join(close)}?" if close else ""))
 
 
-def _suite_name(path: Path) -> str:
+def read_suite_file(path: Path) -> tuple[str, SplitRule | None]:
+    """Read ``suite.toml``: the suite's name, and how it is split where it says so.
+
+    Raises:
+        TaskError: naming the file, the field and what was expected.
+    """
     fields = Fields.read(path / "suite.toml")
     name = fields.text("name")
     if "/" in name or name != name.strip():
         fields.fail("name", f"expected a name without '/', got {name!r}")
     fields.text("description", "")
+    rule = read_rule(fields.table("split")) if fields.has("split") else None
     fields.finish()
-    return name
+    return name, rule
 
 
 def _read_task(folder: Path, suite: str) -> Task:
@@ -159,7 +202,9 @@ def _read_task(folder: Path, suite: str) -> Task:
     timeout_s = fields.positive("timeout_s", 120.0)
     created_at = _read_date(fields)
     source = _read_source(fields.table("source"), folder)
-    paths, fail_to_pass, pass_to_pass, excluded = _read_tests(fields.table("tests"), folder, source)
+    tests = fields.table("tests")
+    partial = tests.flag("partial", False)
+    paths, fail_to_pass, pass_to_pass, excluded = _read_tests(tests, folder, source)
     sandbox = _read_sandbox(fields.table("sandbox", optional=True))
     fields.finish()
     problem = read_text(folder / "problem.md").strip()
@@ -181,6 +226,7 @@ def _read_task(folder: Path, suite: str) -> Task:
         fail_to_pass=fail_to_pass,
         pass_to_pass=pass_to_pass,
         excluded_tests=excluded,
+        partial=partial,
         timeout_s=timeout_s,
         created_at=created_at,
         **sandbox,
@@ -210,7 +256,7 @@ def _read_sandbox(fields: Fields) -> dict[str, Any]:
 
 
 def _read_source(fields: Fields, folder: Path) -> RepositorySource:
-    kind = cast(Literal["folder", "git", "pypi"], fields.text("kind", choices=("folder", "git", "pypi")))
+    kind = cast(Literal["folder", "git", "pypi", "image"], fields.text("kind", choices=_KINDS))
     if kind == "folder":
         place = folder / fields.text("path")
         if not place.is_dir():
@@ -222,9 +268,18 @@ def _read_source(fields: Fields, folder: Path) -> RepositorySource:
             fields.fail("url", f"expected a URL or a folder, got {url!r}")
         local = folder / url
         location = str(local.resolve()) if "://" not in url and local.is_dir() else url
-        source = RepositorySource(kind=kind, location=location, version=fields.text("base_commit"))
+        fixed = fields.flag("fixed", False)
+        source = RepositorySource(kind=kind, location=location, version=fields.text("base_commit"), fixed=fixed)
         if source.version.startswith("-"):
             fields.fail("base_commit", f"expected a commit, got {source.version!r}")
+    elif kind == "image":
+        root = fields.text("root", "/testbed")
+        if not _ROOT.fullmatch(root) or {".", ".."} & set(root.split("/")):
+            fields.fail("root", f"expected the absolute path of the repository, got {root!r}")
+        image = fields.text("image")
+        if not _IMAGE.fullmatch(image):
+            fields.fail("image", f"expected the reference of an image, such as name:tag, got {image!r}")
+        source = RepositorySource(kind=kind, location=image, root=root, fixed=fields.flag("fixed", False))
     else:
         source = RepositorySource(
             kind=kind,

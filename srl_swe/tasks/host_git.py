@@ -94,31 +94,73 @@ def checkout(url: str, commit: str, target: Path, *, where: str) -> None:
     Raises:
         TaskError: the repository or the commit cannot be had; ``where`` names the task's file.
     """
-    clones = cache_dir() / "git"
-    clones.mkdir(exist_ok=True)
-    mirror = clones / hashlib.sha256(url.encode()).hexdigest()[:24]
-    with file_lock(clones / f"{mirror.name}.lock"):
-        if not (mirror / "HEAD").is_file():
-            run_git("init", "-q", "--bare", str(mirror), cwd=clones)
-        if not _has(mirror, commit):
-            refs = ("+refs/*:refs/*",)
-            fetched = run_git("fetch", "-q", "--no-tags", "--", url, *refs, cwd=mirror, own_configuration=True)
-            if fetched.returncode != 0:
-                raise TaskError(f"{where}: source.url: cannot fetch {url}: {words(fetched)}")
-        if not _has(mirror, commit):
-            raise TaskError(f"{where}: source.base_commit: expected a commit of {url}, it has no {commit}")
+    clone = fetch(url, commit, where=where)
+    with file_lock(clone.with_name(f"{clone.name}.lock")):
         target.mkdir()
         index = {"GIT_INDEX_FILE": str(target.resolve().parent / f"{target.name}.index")}
-        read = run_git("read-tree", f"{commit}^{{commit}}", cwd=mirror, environment=index)
+        read = run_git("read-tree", f"{commit}^{{commit}}", cwd=clone, environment=index)
         written = run_git(
-            "--work-tree", str(target.resolve()), "checkout-index", "-a", "-f", cwd=mirror, environment=index
+            "--work-tree", str(target.resolve()), "checkout-index", "-a", "-f", cwd=clone, environment=index
         )
     if read.returncode != 0 or written.returncode != 0:
         raise TaskError(f"{where}: source: cannot check out {commit} of {url}: {words(read)}{words(written)}")
 
 
-def _has(mirror: Path, commit: str) -> bool:
-    return run_git("cat-file", "-e", f"{commit}^{{commit}}", cwd=mirror).returncode == 0
+def fetch(
+    url: str,
+    commit: str,
+    *,
+    where: str,
+    mirror: Path | None = None,
+    fields: tuple[str, str] = ("source.url", "source.base_commit"),
+) -> Path:
+    """Return a bare clone that has the commit, from the cache, a mirror or the URL.
+
+    Args:
+        url: The repository.
+        commit: What it must have.
+        where: Names the task's file, or the row, in errors.
+        mirror: A folder of clones that stand in for URLs; ``None``: what ``SRL_SWE_MIRROR`` says.
+        fields: What the URL and the commit are called there.
+
+    Raises:
+        TaskError: the repository or the commit cannot be had.
+    """
+    clones = cache_dir() / "git"
+    clones.mkdir(exist_ok=True)
+    clone = clones / hashlib.sha256(url.encode()).hexdigest()[:24]
+    with file_lock(clones / f"{clone.name}.lock"):
+        if not (clone / "HEAD").is_file():
+            run_git("init", "-q", "--bare", str(clone), cwd=clones)
+        if not _has(clone, commit):
+            refs = ("+refs/*:refs/*",)
+            place = _stand_in(url, mirror)
+            fetched = run_git("fetch", "-q", "--no-tags", "--", place, *refs, cwd=clone, own_configuration=True)
+            if fetched.returncode != 0:
+                raise TaskError(f"{where}: {fields[0]}: cannot fetch {place}: {words(fetched)}")
+        if not _has(clone, commit):
+            raise TaskError(f"{where}: {fields[1]}: expected a commit of {url}, it has no {commit}")
+    return clone
+
+
+def _stand_in(url: str, mirror: Path | None) -> str:
+    """Where a repository is fetched from: its clone in the mirror, or the URL itself."""
+    configured = os.environ.get("SRL_SWE_MIRROR", "")
+    root = mirror or (Path(configured) if configured else None)
+    if root is None or "://" not in url:
+        return url
+    owner, _, name = url.removesuffix("/").removesuffix(".git").rpartition("/")
+    owner = owner.rpartition("/")[2]
+    for separator in ("__", "/", "+"):
+        for place in (root / f"{owner}{separator}{name}", root / f"{owner}{separator}{name}.git"):
+            for clone in (place, place / "repo", place / ".git"):
+                if (clone / "HEAD").is_file() and (clone / "objects").is_dir():
+                    return str(clone.resolve())
+    return url
+
+
+def _has(clone: Path, commit: str) -> bool:
+    return run_git("cat-file", "-e", f"{commit}^{{commit}}", cwd=clone).returncode == 0
 
 
 def words(result: subprocess.CompletedProcess[bytes]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from srl_swe.errors import TaskError
 from srl_swe.grading.paths import refusal
 from srl_swe.records import PreparedTask, Task
+from srl_swe.sandbox.adopted import adopt_image
 from srl_swe.sandbox.calls import shared_client
 from srl_swe.sandbox.images import ImageSpec, base_commit, build_image
 from srl_swe.tasks import host_git
@@ -41,19 +42,53 @@ def prepare(task: Task, *, client: docker.DockerClient | None = None, backend: s
         EngineUnavailableError: no container engine answers.
         ImageBuildError: the image cannot be built.
     """
+    if task.source.kind == "image":
+        return _adopt(task, client or _client(backend))
     with tempfile.TemporaryDirectory(prefix="srl-swe-") as name:
         # "testbed": the folder's name is the first thing in messages of tools that are run in it.
         base = Path(name).resolve() / "testbed"
-        gold, tests = _materialise(task, base)
+        gold, tests = materialise(task, base)
         spec = ImageSpec(repository=base, requirements=task.requirements, install=task.install)
-        client = client or shared_client("podman" if backend.partition(":")[0] == "podman" else "docker")
+        client = client or _client(backend)
         image = build_image(client, spec, name=task.task_id.replace("/", "-"))
     commit = base_commit(client, image)
     return PreparedTask(task=task, image=image, gold_patch=gold, test_files=tests, base_commit=commit)
 
 
-def _materialise(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Write the base state to ``base``; return the gold patch and the hidden tests."""
+def gold_patch(task: Task) -> str:
+    """Return a task's gold patch, with no image built.
+
+    Raises:
+        TaskError: naming the task's file.
+    """
+    if task.source.kind != "pypi":
+        return read_text(task.folder / "gold.patch")
+    with tempfile.TemporaryDirectory(prefix="srl-swe-") as name:
+        return materialise(task, Path(name).resolve() / "testbed")[0]
+
+
+def _client(backend: str) -> docker.DockerClient:
+    return shared_client("podman" if backend.partition(":")[0] == "podman" else "docker")
+
+
+def _adopt(task: Task, client: docker.DockerClient) -> PreparedTask:
+    """A task whose world is an image that somebody else built."""
+    gold = read_text(task.folder / "gold.patch")
+    source = task.source
+    name = task.task_id.replace("/", "-")
+    image = adopt_image(client, source.location, root=source.root, gold=gold, fixed=source.fixed, name=name)
+    tests = tuple((path, read_text(task.folder / path)) for path in task.test_paths)
+    return PreparedTask(
+        task=task, image=image, gold_patch=gold, test_files=tests, base_commit=base_commit(client, image)
+    )
+
+
+def materialise(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Write the base state to ``base``; return the gold patch and the hidden tests. Not for kind ``image``.
+
+    Raises:
+        TaskError: as `prepare`.
+    """
     declaration = str(task.folder / "task.toml")
     if task.source.kind == "pypi":
         try:

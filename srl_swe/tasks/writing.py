@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from srl_swe.errors import StorageError, TaskError
+from srl_swe.files import write_atomically
 from srl_swe.records import RepositorySource, Split, Task
-from srl_swe.tasks.fields import Fields
+from srl_swe.tasks.fields import Fields, read_text
 from srl_swe.tasks.folder import SCHEMA, read_task
+from srl_swe.tasks.splits import SplitRule
+
+_SPLIT_LINE = re.compile(r"^split[ \t]*=.*$", re.MULTILINE)
+_SPLIT_TABLE = re.compile(r"^\[split\][ \t]*\n(?:(?!\[).*(?:\n|$))*", re.MULTILINE)
+OWN_REPOSITORY = "repository"
+"""Where a task's folder holds its base state, if it does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,11 +37,14 @@ class TaskDraft:
     created_at: str = ""
     gold_patch: str = ""
     """The fix, from the base state; empty for tasks of kind ``pypi``."""
+    repository_files: Mapping[str, str] = field(default_factory=dict)
+    """The base state, written into the task's own folder, for a source of kind ``folder`` at ``repository``."""
     test_files: Mapping[str, str] = field(default_factory=dict)
     """The hidden test files: path in the repository to text. For kind ``pypi`` the texts are not written."""
     fail_to_pass: tuple[str, ...]
     pass_to_pass: tuple[str, ...] = ()
     excluded_tests: tuple[str, ...] = ()
+    partial: bool = False
     timeout_s: float = 120.0
     memory_mb: int = 1024
     network: tuple[str, ...] = ()
@@ -72,6 +83,9 @@ def write_task(draft: TaskDraft, suite: Path, *, replace: bool = False) -> Task:
         TaskError: there is such a task already, or what was drafted is no valid task.
         StorageError: the disk is full, the folder cannot be written …
     """
+    for path in (draft.name, *draft.test_files, *draft.repository_files):
+        if path.startswith("/") or {"", ".", ".."} & set(path.split("/")) or "\0" in path:
+            raise TaskError(f"{draft.name!r}: expected paths below the task's folder, got {path!r}")
     place = Path(suite).resolve() / "tasks" / draft.name
     if place.exists() and not replace:
         raise TaskError(f"{place}: there is a task of this name already")
@@ -96,6 +110,26 @@ def write_task(draft: TaskDraft, suite: Path, *, replace: bool = False) -> Task:
         raise StorageError(f"{place}: cannot be written: {error.strerror or error}") from None
 
 
+def write_split(suite: Path, tasks: Sequence[Task], rule: SplitRule) -> None:
+    """Record how a suite is split, in ``suite.toml``, and the side of each task in its own file.
+
+    Raises:
+        StorageError: a file cannot be written. The command can be given again.
+    """
+    for task in tasks:
+        file = task.folder / "task.toml"
+        text = read_text(file)
+        side = f"split = {toml(rule.split_of(task))}"
+        head, table, rest = text.partition("\n[")
+        changed = _SPLIT_LINE.sub(side, head, count=1) + table + rest
+        if changed != text:
+            write_atomically(file, changed)
+    file = suite / "suite.toml"
+    text = _SPLIT_TABLE.sub("", read_text(file)).rstrip("\n")
+    table = f"[split]\nby = {toml(rule.by)}\nheldout = {toml_list(rule.heldout)}\n"
+    write_atomically(file, f"{text}\n\n{table}")
+
+
 def declaration(draft: TaskDraft) -> str:
     """The text of ``task.toml``."""
     source = draft.source
@@ -108,6 +142,7 @@ def declaration(draft: TaskDraft) -> str:
     lines += ["", "[tests]", f"paths = {toml_list(draft.test_files)}"]
     lines += [f"FAIL_TO_PASS = {toml_list(draft.fail_to_pass)}", f"PASS_TO_PASS = {toml_list(draft.pass_to_pass)}"]
     lines += [f"EXCLUDED = {toml_list(draft.excluded_tests)}"] if draft.excluded_tests else []
+    lines += ["partial = true"] if draft.partial else []
     sandbox = [f"memory_mb = {draft.memory_mb}"] if draft.memory_mb != 1024 else []
     sandbox += [f"network = {toml_list(draft.network)}"] if draft.network else []
     sandbox += ["read_only = true"] if draft.read_only else []
@@ -132,9 +167,13 @@ def _source_lines(source: RepositorySource) -> list[str]:
         lines = [f"package = {toml(source.location)}", f"version = {toml(source.version)}"]
         lines += [f"fixed_version = {toml(source.fixed_version)}"] if source.fixed_version else []
         return lines + ([f"source_paths = {toml_list(source.source_paths)}"] if source.source_paths else [])
+    fixed = ["fixed = true"] if source.fixed else []
     if source.kind == "git":
-        return [f"url = {toml(source.location)}", f"base_commit = {toml(source.version)}"]
-    return [f"path = {toml(source.location)}", *(["fixed = true"] if source.fixed else [])]
+        return [f"url = {toml(source.location)}", f"base_commit = {toml(source.version)}", *fixed]
+    if source.kind == "image":
+        root = [f"root = {toml(source.root)}"] if source.root != "/testbed" else []
+        return [f"image = {toml(source.location)}", *root, *fixed]
+    return [f"path = {toml(source.location)}", *fixed]
 
 
 def _write_files(draft: TaskDraft, folder: Path) -> None:
@@ -142,6 +181,7 @@ def _write_files(draft: TaskDraft, folder: Path) -> None:
     texts = {"task.toml": declaration(draft), "problem.md": draft.problem_statement.strip() + "\n"}
     if draft.source.kind != "pypi":
         texts |= {"gold.patch": draft.gold_patch, **draft.test_files}
+        texts |= {f"{OWN_REPOSITORY}/{path}": text for path, text in draft.repository_files.items()}
     for name, text in texts.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ DRAFT = TaskDraft(
     fail_to_pass=("tests/test_x.py::test_a[" + ODD + "]",),
     pass_to_pass=tuple(f"tests/test_x.py::test_{n}" for n in range(9)),
     excluded_tests=("tests/test_x.py::test_z",),
+    partial=True,
     timeout_s=12.5,
     memory_mb=2048,
     network=("pypi.org:443",),
@@ -38,7 +39,7 @@ def test_what_is_written_is_read(tmp_path):
     write_suite(tmp_path, name="mine", description=ODD)
     task = write_task(DRAFT, tmp_path)
     assert read_suite(tmp_path) == [task]
-    drafted = {f.name for f in fields(TaskDraft)} - {"name", "gold_patch", "test_files"}
+    drafted = {f.name for f in fields(TaskDraft)} - {"name", "gold_patch", "test_files", "repository_files"}
     assert [name for name in drafted if getattr(task, name) != getattr(DRAFT, name)] == []
     assert task.task_id == "mine/one"
     assert task.test_paths == tuple(DRAFT.test_files)
@@ -52,6 +53,29 @@ def test_pypi_tasks_hold_no_source(tmp_path):
     task = write_task(replace(DRAFT, source=source), tmp_path)
     assert task.source == source
     assert sorted(p.name for p in task.folder.rglob("*")) == ["problem.md", "task.toml"]
+
+
+def test_image_tasks(tmp_path):
+    write_suite(tmp_path, name="mine", description="x")
+    source = RepositorySource(kind="image", location="owner/name:tag", root="/app", fixed=True)
+    assert write_task(replace(DRAFT, source=source), tmp_path).source == source
+
+
+def test_a_repository_in_the_tasks_own_folder(tmp_path):
+    write_suite(tmp_path, name="mine", description="x")
+    source = RepositorySource(kind="folder", location="repository")
+    task = write_task(replace(DRAFT, source=source, repository_files={"a/b.py": "x = 1\r\n"}), tmp_path)
+    assert task.source.location == str(task.folder / "repository")
+    assert (task.folder / "repository/a/b.py").read_bytes() == b"x = 1\r\n"
+
+
+@pytest.mark.parametrize("path", ["/tmp/x.py", "../x.py", "a/../../x.py", "a//x.py", ""])
+def test_nothing_is_written_elsewhere(tmp_path, path):
+    write_suite(tmp_path, name="mine", description="x")
+    for change in ({"test_files": {path: "x"}}, {"repository_files": {path: "x"}}, {"name": path}):
+        with pytest.raises(TaskError, match="expected paths below the task's folder"):
+            write_task(replace(DRAFT, **change), tmp_path)
+    assert list((tmp_path / "tasks").iterdir()) == []
 
 
 def test_nothing_is_replaced_unasked_and_nothing_is_left_of_a_failure(tmp_path):
