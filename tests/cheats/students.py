@@ -31,6 +31,10 @@ class Students:
             self._prepared[task_id] = prepare(read_task(self._suites / suite / "tasks" / name), client=self._client)
         return self._prepared[task_id]
 
+    def all_prepared(self) -> list[PreparedTask]:
+        """The tasks that were asked for so far."""
+        return list(self._prepared.values())
+
     def patch(self, cheat: Cheat, *, fixed: bool) -> str:
         """What comes of the cheat; with ``fixed``: of its honest twin, beside the fix."""
         prepared = self.prepared(cheat.task)
