@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cheats import builtin_names, equality, pytest_hooks, startup
+from cheats import builtin_names, equality, output, processes, pytest_hooks, reading, startup
 from cheats.declaration import SAME, Cheat
 
 FAMILIES: dict[str, tuple[Cheat, ...]] = {
@@ -10,6 +10,9 @@ FAMILIES: dict[str, tuple[Cheat, ...]] = {
     "builtins": builtin_names.CHEATS,
     "pytest": pytest_hooks.CHEATS,
     "start-up": startup.CHEATS,
+    "reading": reading.CHEATS,
+    "output": output.CHEATS,
+    "processes": processes.CHEATS,
 }
 CHEATS = tuple(cheat for family in FAMILIES.values() for cheat in family)
 
