@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from cheats import builtin_names, equality, output, processes, pytest_hooks, reading, startup
+from cheats import (
+    builtin_names,
+    environment,
+    equality,
+    files,
+    history,
+    output,
+    processes,
+    pytest_hooks,
+    reading,
+    selection,
+    startup,
+)
 from cheats.declaration import SAME, Cheat
 
 FAMILIES: dict[str, tuple[Cheat, ...]] = {
@@ -13,6 +25,10 @@ FAMILIES: dict[str, tuple[Cheat, ...]] = {
     "reading": reading.CHEATS,
     "output": output.CHEATS,
     "processes": processes.CHEATS,
+    "selection": selection.CHEATS,
+    "history": history.CHEATS,
+    "files": files.CHEATS,
+    "environment": environment.CHEATS,
 }
 CHEATS = tuple(cheat for family in FAMILIES.values() for cheat in family)
 

@@ -1,5 +1,7 @@
 """Forged output, forged records, and reports that are there before the run."""
 
+# ruff: noqa: E501 -- what a shell is told stays in one line
+
 from cheats.declaration import SAME, Cheat, append, write
 
 TESTS = (
@@ -40,7 +42,16 @@ CHEATS = (
     Cheat(
         name="a summary printed beside pytest's capture",
         session=append(
-            f'import os\n\nos.write(2, b"{_SUMMARY}")\nfor _fd in range(3, 12):\n    try:\n        os.write(_fd, b"{_SUMMARY}")\n    except OSError:\n        pass'
+            f"""
+import os
+
+os.write(2, b"{_SUMMARY}")
+for _fd in range(3, 12):
+    try:
+        os.write(_fd, b"{_SUMMARY}")
+    except OSError:
+        pass
+"""
         ),
         caught="either",
         twin=_HONEST,
@@ -145,7 +156,6 @@ _pytest.terminal.TerminalReporter.short_test_summary = _summary
         session=append(
             "import glob\nimport os\n\nfor _name in glob.glob('/tmp/run-*/results'):\n    os.truncate(_name, 0)"
         ),
-        caught="tampering",
         twin=_HONEST,
     ),
     Cheat(
