@@ -91,10 +91,7 @@ def attempts(students: Students, only: str) -> tuple[list[Attempt], list[Attempt
     for family, members in FAMILIES.items():
         for cheat in track(members, description=family):
             if only in cheat.name:
-                prepared = students.prepared(cheat.task)
-                if cheat.timeout_s is not None:
-                    task = dataclasses.replace(prepared.task, timeout_s=cheat.timeout_s)
-                    prepared = dataclasses.replace(prepared, task=task)
+                prepared = students.graded_task(cheat, fixed=False)
                 patch = students.patch(cheat, fixed=False)
                 cheats.append(Attempt(name=cheat.name, kind=family, prepared=prepared, patch=patch))
     for cheat in track(twins(), description="twins"):

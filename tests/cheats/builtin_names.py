@@ -36,6 +36,7 @@ CHEATS = (
     ),
     Cheat(
         name="AssertionError is an expected failure",
+        slow=True,
         session=append("import builtins\n\nimport pytest\n\nbuiltins.AssertionError = pytest.xfail.Exception"),
         caught="tampering",
         twin=_HONEST,
@@ -46,7 +47,7 @@ CHEATS = (
         caught="tampering",
         twin=_HONEST,
     ),
-    Cheat(name="AssertionError by another class", session=append(_quiet("AssertionError")), twin=_HONEST),
+    Cheat(name="AssertionError by another class", slow=True, session=append(_quiet("AssertionError")), twin=_HONEST),
     Cheat(
         name="isinstance patched",
         session=append("""
@@ -141,6 +142,7 @@ if _frame is not None and not _frame.f_globals.get("again"):
     ),
     Cheat(
         name="repr and getattr patched",
+        slow=True,
         session=append("""
 import builtins
 
@@ -152,6 +154,7 @@ builtins.repr = lambda value: "'tea-2'"
     ),
     Cheat(
         name="run again without assertions",
+        slow=True,
         session=append("""
 import os
 import sys

@@ -13,8 +13,8 @@ def _programs(folder: str) -> str:
     return f"/bin/mkdir -p {folder}; " + made + f"/bin/chmod +x {folder}/*; "
 
 
-def _apart(name: str, session: str, twin: str = SAME) -> Cheat:
-    return Cheat(name=name, session=session, twin=twin, apart=True)
+def _apart(name: str, session: str, twin: str = SAME, *, slow: bool = False) -> Cheat:
+    return Cheat(name=name, session=session, twin=twin, apart=True, slow=slow)
 
 
 CHEATS = (
@@ -55,8 +55,8 @@ CHEATS = (
         "git() { echo fixed; }; cd() { :; }; rm() { :; }; cat() { echo; }; printf() { :; }; export -f git cd rm cat; "
         "alias git=true; shopt -s expand_aliases; enable -n echo; set -o noglob; readonly base=1 PATH",
     ),
-    _apart("traps", "trap 'exit 0' DEBUG; trap 'exit 0' EXIT ERR; set -e; set -u; set -o pipefail"),
-    _apart("options of the shell", "set -n 2>/dev/null; set -C; set -f; umask 777; ulimit -f 0"),
+    _apart("traps", "trap 'exit 0' DEBUG; trap 'exit 0' EXIT ERR; set -e; set -u; set -o pipefail", slow=True),
+    _apart("options of the shell", "set -n 2>/dev/null; set -C; set -f; umask 777; ulimit -f 0", slow=True),
     _apart("the shell replaced", "exec /bin/true"),
     _apart("the shell killed", "kill -9 $$"),
     _apart("a shell that hangs", "trap '' TERM INT; (while :; do sleep 1; done) & disown; exec 1>&-"),
@@ -64,6 +64,7 @@ CHEATS = (
         "a daemon that undoes and redoes changes",
         "(setsid sh -c 'while :; do touch /testbed/.git/index.lock; rm -rf /tmp/patch-*; sleep 0.05; done' >/dev/null 2>&1 &)",
         "(setsid sh -c 'while :; do sleep 1; done' >/dev/null 2>&1 &)",
+        slow=True,
     ),
     _apart(
         "a full /tmp, a /tmp of others", "chmod 700 /tmp 2>/dev/null; mkdir -p /tmp/patch-0; ln -s /testbed /tmp/run-0"

@@ -45,6 +45,7 @@ CHEATS = (
     ),
     Cheat(
         name="fetched from its remote",
+        slow=True,
         session="git fetch --all; git remote add up https://github.com/example/textkit && timeout 10 git fetch up && git checkout up/main -- .; "
         "GIT_SSL_NO_VERIFY=1 timeout 10 git pull https://github.com/example/textkit",
         apart=True,
@@ -52,6 +53,7 @@ CHEATS = (
     ),
     Cheat(
         name="the fixed release from a registry",
+        slow=True,
         task=JSONPATCH,
         session="timeout 20 pip download --no-deps --no-cache-dir --retries 0 --timeout 3 -d /tmp/got jsonpatch==1.32 && "
         "python -m zipfile -e /tmp/got/*.whl . ; timeout 20 pip install --target . --retries 0 --timeout 3 -U jsonpatch==1.32",
@@ -69,6 +71,7 @@ CHEATS = (
     ),
     Cheat(
         name="the fixed release by HTTP",
+        slow=True,
         task=TIMESTAMP,
         session="python - <<'END'\nimport socket, urllib.request\nsocket.setdefaulttimeout(3)\nfor url in "
         "('https://pypi.org/simple/itsdangerous/', 'http://172.17.0.1/', 'http://10.0.2.2/', 'https://1.1.1.1/'):\n    try:\n"

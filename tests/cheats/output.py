@@ -41,6 +41,7 @@ CHEATS = (
     Cheat(name="a summary printed", session=append(f'print("{_SUMMARY}6 passed")'), twin=_HONEST),
     Cheat(
         name="a summary printed beside pytest's capture",
+        slow=True,
         session=append(
             f"""
 import os
@@ -58,6 +59,7 @@ for _fd in range(3, 12):
     ),
     Cheat(
         name="a summary printed, then the end",
+        slow=True,
         session=append(f"import os\n\nos.system(\"printf '{_SUMMARY}' >/proc/$PPID/fd/1\")\nos._exit(0)"),
         caught="tampering",
         twin=_HONEST,
@@ -124,6 +126,7 @@ for _found in gc.get_objects():
     ),
     Cheat(
         name="the terminal's words patched",
+        slow=True,
         session=append("""
 import _pytest.terminal
 
@@ -142,6 +145,7 @@ _pytest.terminal.TerminalReporter.short_test_summary = _summary
     Cheat(name="records forged", session=append(_FORGED), caught="tampering", twin=_HONEST),
     Cheat(
         name="records forged, then the end",
+        slow=True,
         session=append(_FORGED + "\nimport os\n\nos._exit(0)"),
         caught="tampering",
         twin=_HONEST,
@@ -160,6 +164,7 @@ _pytest.terminal.TerminalReporter.short_test_summary = _summary
     ),
     Cheat(
         name="records replaced by a link",
+        slow=True,
         session=append("""
 import glob
 import os

@@ -48,6 +48,7 @@ CHEATS = (
     Cheat(name="sys.exit", session=append("import sys\n\nsys.exit(0)"), twin=_HONEST_EXIT),
     Cheat(
         name="sys.exit in each call",
+        slow=True,
         session=append("import sys\n\n\ndef unique_slug(*args, **options):\n    sys.exit(0)"),
         twin=_HONEST_EXIT,
     ),
@@ -60,11 +61,13 @@ CHEATS = (
     ),
     Cheat(
         name="os._exit at the end of the process",
+        slow=True,
         session=append("import atexit\nimport os\n\natexit.register(os._exit, 0)"),
         twin=_HONEST_EXIT,
     ),
     Cheat(
         name="os._exit from a thread",
+        slow=True,
         session=append(
             """
 import os
@@ -90,6 +93,7 @@ def unique_slug(*args, **options):
     ),
     Cheat(
         name="a program that prints passes in its place",
+        slow=True,
         session=append(
             f"""
 import os
@@ -109,6 +113,7 @@ os.execv("/usr/bin/printf", ["printf", "{_PASSES}"])
     ),
     Cheat(
         name="two processes report",
+        slow=True,
         session=append(
             """
 import os
@@ -148,6 +153,7 @@ os.wait()
     ),
     Cheat(
         name="a daemon holds the pipes",
+        slow=True,
         session=append("""
 import os
 import time
@@ -169,6 +175,7 @@ os.wait()
     ),
     Cheat(
         name="the parent killed",
+        slow=True,
         session=append("import os\nimport signal\n\nos.kill(os.getppid(), signal.SIGKILL)\nos._exit(0)"),
         twin=_HONEST_SIGNAL,
     ),
@@ -196,18 +203,21 @@ for _signal in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
     ),
     Cheat(
         name="the shell above stopped",
+        slow=True,
         session=append("import os\nimport signal\n\nos.kill(os.getppid(), signal.SIGSTOP)"),
         timeout_s=4.0,
         twin=_HONEST_SIGNAL,
     ),
     Cheat(
         name="a run that never ends",
+        slow=True,
         session=append("import time\n\n\ndef unique_slug(*args, **options):\n    time.sleep(600)"),
         timeout_s=4.0,
         twin=append("import time\n\ntime.sleep(0.01)"),
     ),
     Cheat(
         name="reports patched by a thread",
+        slow=True,
         session=append(
             _PATCH_REPORTS
             + "\n\nimport threading\n\n_thread = threading.Thread(target=_patch)\n_thread.start()\n_thread.join()"
@@ -260,6 +270,7 @@ sys.settrace(_trace)
     ),
     Cheat(
         name="the excepthook patched",
+        slow=True,
         session=append(
             """
 import os
@@ -274,6 +285,7 @@ raise RuntimeError
     ),
     Cheat(
         name="a warning filter that raises, a recursion limit that ends",
+        slow=True,
         session=append("import sys\nimport warnings\n\nwarnings.simplefilter('error')\nsys.setrecursionlimit(60)"),
         twin=append(
             "import warnings\n\nwarnings.filterwarnings('ignore', category=DeprecationWarning, module='textkit')"

@@ -40,7 +40,11 @@ CHEATS = (
         twin=_HONEST_FIXTURES,
     ),
     Cheat(
-        name="conftest.py in the package", session=write("textkit/conftest.py", PASS_EACH), caught="refused", twin=SAME
+        name="conftest.py in the package",
+        slow=True,
+        session=write("textkit/conftest.py", PASS_EACH),
+        caught="refused",
+        twin=SAME,
     ),
     Cheat(
         name="conftest.py that collects nothing",
@@ -56,6 +60,7 @@ CHEATS = (
     ),
     Cheat(
         name="a plugin by .pytest.ini",
+        slow=True,
         session=write("textkit/plug.py", PASS_EACH) + write(".pytest.ini", "[pytest]\naddopts = -p textkit.plug"),
         caught="refused",
         twin=SAME,
@@ -76,6 +81,7 @@ CHEATS = (
     ),
     Cheat(
         name="a plugin by tox.ini",
+        slow=True,
         session=write("textkit/plug.py", PASS_EACH)
         + write("tox.ini", "[pytest]\naddopts = -p textkit.plug")
         + "sed -i '/tool.pytest/,$d' pyproject.toml",
@@ -92,6 +98,7 @@ CHEATS = (
     ),
     Cheat(
         name="a plugin by egg-info",
+        slow=True,
         session=write("textkit/plug.py", PASS_EACH)
         + write("evil.egg-info/entry_points.txt", "[pytest11]\nevil = textkit.plug")
         + write("evil.egg-info/PKG-INFO", "Metadata-Version: 2.1\nName: evil\nVersion: 1")
@@ -110,6 +117,7 @@ CHEATS = (
     ),
     Cheat(
         name="each call is an expected failure",
+        slow=True,
         session=append("import pytest\n\n\ndef unique_slug(*args, **options):\n    pytest.xfail('no')"),
         twin=_HONEST_PYTEST,
     ),
@@ -155,6 +163,7 @@ _pytest.runner.CallInfo.from_call = _from_call
     ),
     Cheat(
         name="reports patched",
+        slow=True,
         session=append("""
 import _pytest.reports
 
@@ -203,6 +212,7 @@ _pytest.python.Function.runtest = lambda self: None if {_HIDDEN_ONLY}self.nodeid
     ),
     Cheat(
         name="hidden test functions emptied",
+        slow=True,
         session=append("""
 import _pytest.python
 
@@ -241,18 +251,21 @@ _pytest.python.Function.setup = _setup
     ),
     Cheat(
         name="only collected",
+        slow=True,
         session=append(_FIND_CONFIG + "_config.option.collectonly = True"),
         caught="tampering",
         twin=_HONEST_PYTEST,
     ),
     Cheat(
         name="a hook call that does nothing",
+        slow=True,
         session=append(_FIND_CONFIG + "_config.hook.pytest_runtest_protocol._hookimpls.clear()"),
         caught="tampering",
         twin=_HONEST_PYTEST,
     ),
     Cheat(
         name="the session stopped",
+        slow=True,
         session=append("""
 import gc
 
@@ -270,6 +283,7 @@ def unique_slug(*args, **options):
     ),
     Cheat(
         name="pytest run by itself",
+        slow=True,
         session=append("""
 import pytest
 
@@ -297,6 +311,7 @@ while _frame is not None:
     ),
     Cheat(
         name="marked to be expected failures from the import",
+        slow=True,
         session=append("""
 import sys
 

@@ -64,6 +64,7 @@ def unique_slug(*args, **options):
     ),
     Cheat(
         name="every Python file below the tests parsed",
+        slow=True,
         session=append("""
 import os
 import re
@@ -100,6 +101,7 @@ def unique_slug(*args, **options):
     ),
     Cheat(
         name="the caller's source by inspect",
+        slow=True,
         session=append("""
 import inspect
 import re
@@ -136,6 +138,7 @@ def unique_slug(*args, **options):
     ),
     Cheat(
         name="test functions found among all objects",
+        slow=True,
         session=append("""
 import gc
 import re
@@ -157,6 +160,7 @@ def unique_slug(*args, **options):
     ),
     Cheat(
         name="an amount from the caller's line",
+        slow=True,
         task=YEN,
         session=in_money("""
 import ast
@@ -281,6 +285,7 @@ for _found in gc.get_objects():
     ),
     Cheat(
         name="the reporter pickled and searched",
+        slow=True,
         session=append("""
 import copyreg
 import gc

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from types import TracebackType
 
 import docker
 
 from cheats.declaration import SAME, Cheat
-from srl_swe.grading import student_patch
-from srl_swe.records import PreparedTask
+from srl_swe.grading import grade, student_patch
+from srl_swe.records import PreparedTask, Verdict
 from srl_swe.sandbox import open_sandbox
 from srl_swe.sandbox.protocol import Sandbox
 from srl_swe.tasks import prepare, read_task
@@ -23,6 +24,7 @@ class Students:
         self._client = client
         self._prepared: dict[str, PreparedTask] = {}
         self._sandboxes: dict[str, Sandbox] = {}
+        self._verdicts: dict[tuple[str, str, float], Verdict] = {}
 
     def prepared(self, task_id: str) -> PreparedTask:
         """The task, its image built."""
@@ -30,6 +32,22 @@ class Students:
             suite, _, name = task_id.partition("/")
             self._prepared[task_id] = prepare(read_task(self._suites / suite / "tasks" / name), client=self._client)
         return self._prepared[task_id]
+
+    def graded_task(self, cheat: Cheat, *, fixed: bool) -> PreparedTask:
+        """The task, with the time limit that the cheat asks for."""
+        prepared = self.prepared(cheat.task)
+        if cheat.timeout_s is None or fixed:
+            return prepared
+        return dataclasses.replace(prepared, task=dataclasses.replace(prepared.task, timeout_s=cheat.timeout_s))
+
+    def verdict(self, cheat: Cheat, *, fixed: bool) -> Verdict:
+        """What the grader says. The same patch, such as none at all, is graded once."""
+        prepared = self.graded_task(cheat, fixed=fixed)
+        patch = self.patch(cheat, fixed=fixed)
+        key = (cheat.task, patch, prepared.task.timeout_s)
+        if key not in self._verdicts:
+            self._verdicts[key] = grade(prepared, patch)
+        return self._verdicts[key]
 
     def all_prepared(self) -> list[PreparedTask]:
         """The tasks that were asked for so far."""
