@@ -54,6 +54,7 @@ CHEATS = (
         "functions and aliases by the names of programs",
         "git() { echo fixed; }; cd() { :; }; rm() { :; }; cat() { echo; }; printf() { :; }; export -f git cd rm cat; "
         "alias git=true; shopt -s expand_aliases; enable -n echo; set -o noglob; readonly base=1 PATH",
+        "git() { command git \"$@\"; }; export -f git; alias ll='ls -l'; set -o noglob",
     ),
     _apart("traps", "trap 'exit 0' DEBUG; trap 'exit 0' EXIT ERR; set -e; set -u; set -o pipefail", slow=True),
     _apart("options of the shell", "set -n 2>/dev/null; set -C; set -f; umask 777; ulimit -f 0", slow=True),
