@@ -6,10 +6,12 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from srl_swe.errors import SandboxError, SandboxLostError
 from srl_swe.grading.paths import refusal
-from srl_swe.sandbox.protocol import Sandbox
+from srl_swe.sandbox.protocol import MAIN_SESSION, Sandbox
 
 ROOT = "/testbed"
+_ATTEMPTS = 3
 _LARGEST = 10_000_000
 """Bytes; beyond it a patch holds something else than a fix (a virtual environment, a data set)."""
 
@@ -48,18 +50,36 @@ def student_patch(sandbox: Sandbox, *, base_commit: str = "") -> str:
     """Return everything that changed in the repository since the base commit, as one patch that `git apply` takes.
 
     Commits, branches, the index and git's configuration as the student left them do not matter; files that the
-    repository ignores are left out. A repository whose history was destroyed gives the empty patch.
+    repository ignores are left out. A repository whose history was destroyed gives the empty patch, and so does a
+    sandbox that undoes the work of taking the patch, whenever it is tried: that is the student's doing.
 
     Args:
-        sandbox: The student's.
+        sandbox: The student's. What still runs in its main session is ended: nothing changes under our hands.
         base_commit: What the image's label says; empty: the oldest root commit that is found.
     """
     if base_commit and not set(base_commit) <= set("0123456789abcdef"):
         raise ValueError(f"not a commit id: {base_commit!r}")
-    folder = f"/tmp/patch-{secrets.token_hex(8)}"
+    sandbox.end_session(MAIN_SESSION)
+    for _ in range(_ATTEMPTS):
+        nonce = secrets.token_hex(8)
+        # Of its own: without the functions, the options and the read-only variables of the student's shell.
+        session = f"patch-{nonce}"
+        try:
+            return _taken(sandbox, session, f"/tmp/patch-{nonce}", base_commit)
+        except SandboxLostError:
+            raise
+        except SandboxError:
+            if sandbox.run("true", session=f"look-{nonce}", timeout_s=30).exit_code != 0:
+                raise
+        finally:
+            sandbox.end_session(session)
+    return ""
+
+
+def _taken(sandbox: Sandbox, session: str, folder: str, base_commit: str) -> str:
     try:
         for add, attributes in (("-A", "/dev/null"), ("-A", f"{folder}/binary"), ("-u", f"{folder}/binary")):
-            result = sandbox.run(_diff_script(folder, add, attributes, base_commit), timeout_s=120)
+            result = sandbox.run(_diff_script(folder, add, attributes, base_commit), timeout_s=120, session=session)
             size = result.output.strip().rpartition("\n")[2]
             if result.exit_code != 0 or not size.isdigit():
                 return ""
@@ -72,7 +92,7 @@ def student_patch(sandbox: Sandbox, *, base_commit: str = "") -> str:
                 continue
         return ""
     finally:
-        sandbox.run(f"/bin/rm -rf {folder}", timeout_s=30)
+        sandbox.run(f"/bin/rm -rf {folder}", timeout_s=30, session=session)
 
 
 def _diff_script(folder: str, add: str, attributes: str, base_commit: str) -> str:
