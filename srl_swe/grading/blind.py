@@ -17,7 +17,7 @@ from srl_swe.sandbox.cache import cache_dir
 from srl_swe.sandbox.locks import file_lock
 
 _COPIES = 2
-_FORM = 2
+_FORM = 3
 """Raised when what is made or kept changes, so that older ones are made again."""
 
 

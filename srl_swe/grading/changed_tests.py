@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import ast
 import random
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _EQUALITIES = {"assertEqual", "assertEquals", "assertListEqual", "assertDictEqual", "assertTupleEqual",
                "assertSetEqual", "assertSequenceEqual", "assertMultiLineEqual", "assertCountEqual"}  # fmt: skip
 _TRUTHS = {"assertTrue": "assertFalse", "assertFalse": "assertTrue", "assert_": "assertFalse"}
+_DIGITS, _LETTERS = "0123456789", "abcdefghijklmnopqrstuvwxyz"
+_LITERAL = re.compile(r"""([bBrRuU]?['"]{1}|[bBrRuU]?['"]{3})([^\\'"\n]*)(['"]+)""")
+"""A string on one line without escapes: its source is its value."""
+_LAST_DIGIT = re.compile(r"[0-9](?=[^0-9]*$)")
+_LAST_LETTER = re.compile(r"[a-zA-Z](?=[^a-zA-Z]*$)")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -125,7 +131,7 @@ def _expected_values(function: _Function, file: _File, choose: random.Random) ->
             if constants and not any(isinstance(node, ast.Call | ast.JoinedStr) for node in ast.walk(value)):
                 node = choose.choice(constants)
                 assert isinstance(node, ast.Constant)
-                yield file.replaced(node, _another(node.value, choose))
+                yield file.replaced(node, _another(node, file, choose))
 
 
 def _compared(function: _Function) -> Iterator[ast.expr]:
@@ -153,7 +159,7 @@ def _named_value(function: _Function, name: str, file: _File, choose: random.Ran
         if stored == 1 and isinstance(node, ast.Assign) and len(node.targets) == 1:
             target, value = node.targets[0], node.value
             if isinstance(target, ast.Name) and target.id == name and isinstance(value, ast.Constant):
-                yield from [file.replaced(value, _another(value.value, choose))] if _is_value(value) else []
+                yield from [file.replaced(value, _another(value, file, choose))] if _is_value(value) else []
 
 
 def _is_parametrised(function: _Function, name: str) -> bool:
@@ -174,21 +180,23 @@ def _is_value(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is not None and node.value is not ...
 
 
-def _another(value: object, choose: random.Random) -> str:
-    """Another value of the same type, as source."""
+def _another(node: ast.Constant, file: _File, choose: random.Random) -> str:
+    """Another value of the same type, as source that looks as much as possible like the one that is there."""
+    value, text = node.value, file.text(node)
     if isinstance(value, bool):
         return repr(not value)
+    if isinstance(value, int) and text.isdigit():
+        return str(value + choose.randint(1, 9))
     if isinstance(value, int | float | complex):
-        return f"({value!r} + {choose.randint(1, 9)})"
-    letter = choose.choice("abcdefghijklmnopqrstuvwxyz")
-    if isinstance(value, str):
-        # One letter for another where there are some, so that the value still looks like what it is.
-        places = [at for at, old in enumerate(value) if old.isascii() and old.isalpha() and old != letter]
-        if not places:
-            return f"({value + letter!r})"
-        at = choose.choice(places)
-        return f"({value[:at] + letter + value[at + 1 :]!r})"
-    return f"({value!r} + b{letter!r})"
+        return f"({text} + {choose.randint(1, 9)})"
+    plain = _LITERAL.fullmatch(text)
+    found = (plain and _LAST_DIGIT.search(plain[2])) or (plain and _LAST_LETTER.search(plain[2]))
+    if not plain or not found:
+        return f"({text} + {'b' if isinstance(value, bytes) else ''}'{choose.choice(_LETTERS)}')"
+    # A digit where there is one, and the last: what begins, or is built, in some way still is.
+    others = [other for other in (_DIGITS if found[0].isdigit() else _LETTERS) if other != found[0].lower()]
+    at = plain.start(2) + found.start()
+    return text[:at] + choose.choice(others) + text[at + 1 :]
 
 
 def _contradiction(test: _Function, file: _File, choose: random.Random) -> _Edit:
