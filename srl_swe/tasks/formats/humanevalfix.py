@@ -18,6 +18,7 @@ from srl_swe.tasks.writing import OWN_REPOSITORY, TaskDraft
 
 _NEEDED = ("task_id", "prompt", "buggy_solution", "canonical_solution", "test", "entry_point")
 _FILE = "solution.py"
+_TIMEOUT_S = 30.0
 _PROBLEM = """# The function `{name}` is wrong
 
 `{name}` in `{file}` does not do what it is meant to do. Find the bug and fix it.
@@ -66,7 +67,8 @@ def draft(row: Row, reading: Reading) -> TaskDraft:
         gold_patch=_patch(buggy, solved),
         test_files={path: test},
         fail_to_pass=(f"{path}::test_{name}",),
-        timeout_s=reading.timeout_s,
+        # The tests take milliseconds; some bugs are loops without an end.
+        timeout_s=min(reading.timeout_s, _TIMEOUT_S),
     )
 
 
