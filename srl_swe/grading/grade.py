@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from srl_swe.errors import InfrastructureError, SandboxError, SandboxLostError
 from srl_swe.grading.patches import ROOT, RestoreError, apply_patch
-from srl_swe.grading.reports import CANARY, read_report
+from srl_swe.grading.reports import CANARY, Survey, read_report, read_survey
 from srl_swe.records import CommandResult, PreparedTask, TestOutcome, Verdict
 from srl_swe.sandbox import open_sandbox
 from srl_swe.sandbox.protocol import Sandbox, SandboxLimits
@@ -141,3 +141,37 @@ def _not_run(prepared: PreparedTask, log: str, *, tampering: tuple[str, ...] = (
     node_ids = (*prepared.task.fail_to_pass, *prepared.task.pass_to_pass)
     outcomes = dict.fromkeys(node_ids, TestOutcome.MISSING)
     return Verdict(solved=False, outcomes=outcomes, tampering=tampering, log=log)
+
+
+def survey(prepared: PreparedTask, patch: str, *, backend: str = "docker", run: tuple[str, ...] = ()) -> Survey:
+    """Run hidden tests as `grade` does, to learn which there are and how each ends.
+
+    Args:
+        prepared: The task; its lists of tests are not looked at.
+        patch: Applied first, as `grade` would; may be empty.
+        backend: Where the container comes from.
+        run: The test files to run; empty: all hidden files.
+
+    Raises:
+        InfrastructureError: the sandbox failed, or the patch does not apply.
+    """
+    # A node id each, of no test: where the run is concerned only the files count.
+    files = tuple(f"{path}::" for path in run or prepared.task.test_paths)
+    task = replace(prepared.task, fail_to_pass=files, pass_to_pass=(), excluded_tests=())
+    prepared = replace(prepared, task=task)
+    fence = _make_fence(prepared)
+    limits = SandboxLimits(memory_mb=task.memory_mb)
+    try:
+        with open_sandbox(prepared.image, backend=backend, workdir=ROOT, limits=limits) as sandbox:
+            sandbox.run(f"mkdir -m 700 {fence.folder}", timeout_s=30)
+            applied = apply_patch(sandbox, patch, fence.folder, hidden=task.test_paths)
+            if applied.problem is not None:
+                raise SandboxError(f"the patch does not apply: {applied.problem}")
+            _send_order(sandbox, prepared, fence)
+            result, records = _run_tests(sandbox, fence, task.timeout_s)
+    except _RunLostError as error:
+        return Survey(outcomes={}, broken=(), finished=False, log=f"the run brought its container down: {error}")
+    except RestoreError as error:
+        raise SandboxError(f"changes that are not graded could not be taken back: {error}") from None
+    found = read_survey(records, fence.key, canary=fence.canary)
+    return replace(found, log=result.output, seconds=result.seconds)
