@@ -12,7 +12,8 @@ from srl_swe.grading.paths import is_test, refusal
 from srl_swe.records import RepositorySource
 from srl_swe.tasks import host_git
 
-_VERSION_NAMES = re.compile(r"(?i)^_*(version|version_info|version_tuple|date|release|build|commit_id)_*$")
+_VERSION_NAMES = re.compile(r"(?i)^_*(version|version_info|version_tuple|(release)?date|release|build|commit_id)_*$")
+_NO_SOURCE = re.compile(r"\.(pyi|sh)$|^[^/]*(test|bench|setup|conf|fabfile|noxfile)[^/]*\.py$|/benchmarks?\.py$")
 _LARGEST_TEST_FILES = 2_000_000
 """Bytes of test files that may be laid down; more is data that nobody needs for one bug."""
 
@@ -113,6 +114,8 @@ def code_changes(base: Path, changes: Mapping[str, bytes | None]) -> dict[str, b
     """Those changes that are more than version numbers, comments and docstrings."""
     kept: dict[str, bytes | None] = {}
     for path, after in changes.items():
+        if _NO_SOURCE.search(path):
+            continue
         before = (base / path).read_bytes() if (base / path).is_file() else None
         if not path.endswith(".py") or before is None or after is None or _meaning(before) != _meaning(after):
             kept[path] = after

@@ -17,7 +17,8 @@ Kind = Literal["equal", "truth", "compare", "raises", "crash", "warns", "check"]
 
 _UNITTEST_PAIRS = {
     "assertEqual": "==", "assertEquals": "==", "assertListEqual": "==", "assertDictEqual": "==",
-    "assertTupleEqual": "==", "assertSetEqual": "==", "assertMultiLineEqual": "==", "assertSequenceEqual": "==", "assertCountEqual": "==",
+    "assertTupleEqual": "==", "assertSetEqual": "==", "assertMultiLineEqual": "==",
+    "assertSequenceEqual": "==", "assertCountEqual": "==",
     "assertIs": "is", "assertIsNot": "is not", "assertNotEqual": "!=", "assertIn": "in", "assertNotIn": "not in",
     "assertGreater": ">", "assertLess": "<", "assertGreaterEqual": ">=", "assertLessEqual": "<=",
 }  # fmt: skip

@@ -68,4 +68,4 @@ def _identifiers(line: str) -> set[str]:
 
 def _is_telling(name: str) -> bool:
     """Whether a name is no word of plain English."""
-    return len(name) >= 4 and ("_" in name.strip("_") or not name.islower() or len(name) >= 9)
+    return len(name) >= 4 and ("_" in name.strip("_") or re.search(r"[a-z0-9][A-Z]", name) is not None)

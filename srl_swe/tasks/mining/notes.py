@@ -22,7 +22,7 @@ _NOISE = (
     ),
     (r"`?\b(?:GHSA|CVE)-[\w-]+`?", ""),
     (r"(?:many\s+)?(?:thanks|thank you|kudos|courtesy)\b[^.]*\.?$", ""),
-    (r"(?:,?\s*\bby|\s-|\s–)?\s*@[\w-]+", ""),
+    (r"(?:,?\s*\bby|\s-|\s–)?\s*(?<![`\w])@[\w-]+", ""),
     (r"^(?:bug ?fix|bug|fixed|fix)\s*:\s*", ""),
     (r"^fix(?:e[sd])? (?:an? |the )?(?:issue|bug|problem|case|regression) (?:where|when|in which|that)\s+", ""),
     (r"\(\s*[,;]*\s*\)|\[\s*\]", ""),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from srl_swe.sandbox import wheels
+from srl_swe.tasks.mining.candidates import is_test_module
 
 _DISTRIBUTIONS = {
     "attr": "attrs", "bs4": "beautifulsoup4", "dateutil": "python-dateutil", "freezegun": "freezegun",
@@ -29,6 +30,7 @@ _FIXTURES = {
     r"\bsubtests\b": "pytest-subtests",
     r"\bbenchmark\b": "pytest-benchmark",
 }
+_NOT_OF_THE_PACKAGE = re.compile(r"(ez_)?setup\.py|conf\.py|.*(test|bench).*\.py|tasks\.py|noxfile\.py")
 _HAVE = {"pytest", "pluggy", "iniconfig", "packaging", "pygments", "pip", "unittest2"}
 """What the base image has, and what no Python of today can have."""
 
@@ -43,7 +45,7 @@ def find_requirements(base: Path, tests: Mapping[str, str], package: str) -> tup
     """
     own, other = _declared(base)
     own_name = canonicalize_name(package)
-    imported = _imports(tests.values()) | _imports(p.read_text("utf-8", "replace") for p in _test_support(base))
+    imported = _imports(tests.values()) | _imports(p.read_text("utf-8", "replace") for p in _test_support(base, tests))
     wanted = dict(own)
     sources = _imports(p.read_text("utf-8", "replace") for p in base.rglob("*.py") if _is_package_file(p, base))
     for module in sorted(imported | (sources if not own else set())):
@@ -145,14 +147,14 @@ def _from_files(base: Path) -> list[tuple[str, bool]]:
 
 
 def _imports(texts: Iterable[str]) -> set[str]:
-    """Top-level modules that are imported anywhere."""
+    """Top-level modules that are needed: imported, but not only for a type checker, and not on trial."""
     found: set[str] = set()
     for text in texts:
         try:
             tree = ast.parse(text)
         except (SyntaxError, ValueError):
             continue
-        for node in ast.walk(tree):
+        for node in _unconditional(tree):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -160,14 +162,26 @@ def _imports(texts: Iterable[str]) -> set[str]:
     return found
 
 
-def _test_support(base: Path) -> list[Path]:
-    """What tests import of their own, and conftest files."""
-    return [p for p in base.rglob("*.py") if p.name in ("conftest.py", "compat.py", "util.py", "utils.py")]
+def _unconditional(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node, but for those in ``try`` and ``if`` statements at any depth."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Try | ast.If):
+            yield child
+            yield from _unconditional(child)
+
+
+def _test_support(base: Path, tests: Mapping[str, str]) -> list[Path]:
+    """What lies beside the tests and is none, conftest files of theirs among it."""
+    folders = {folder for path in tests for folder in (base / path).parents if folder.is_relative_to(base)} - {base}
+    beside = [p for folder in folders for p in folder.glob("*.py") if not is_test_module(p.name)]
+    return [*beside, *base.glob("conftest.py")]
 
 
 def _is_package_file(path: Path, base: Path) -> bool:
     parts = path.relative_to(base).parts
-    return not {"tests", "test", "docs", "doc", "examples", "benchmarks"} & set(parts) and parts[-1] != "setup.py"
+    return not {"tests", "test", "docs", "doc", "examples", "benchmarks", "scripts", "tools"} & set(
+        parts
+    ) and not _NOT_OF_THE_PACKAGE.match(parts[-1])
 
 
 def _is_local(base: Path, tests: Mapping[str, str], module: str) -> bool:

@@ -15,7 +15,8 @@ _LONGEST = 20_000
 _PROMPT = (
     "You rewrite bug reports for a software project. Rewrite the report below as a user of the library would write "
     "it: a title line that begins with '# ', then what is wrong, in plain sentences. Keep every code example and "
-    "every value exactly as it is. Do not say how to fix it, do not guess at causes, add no facts. Answer with the report alone."
+    "every value exactly as it is. Do not say how to fix it, do not guess at causes, add no facts. Answer "
+    "with the report alone."
 )
 
 

@@ -76,6 +76,8 @@ class Miner:
         try:
             with tempfile.TemporaryDirectory(prefix="srl-swe-mining-") as name:
                 candidate = step.make(Path(name).resolve(), self.limits)
+                if there := self._there(candidate):
+                    return ended("kept", task=there)
                 check()
                 verified = verify(candidate, self.limits, check=check)
                 statement, remark = self._statement(candidate, verified)
@@ -90,6 +92,16 @@ class Miner:
         except (InfrastructureError, TaskError) as error:
             return ended("failed", " ".join(str(error).split())[:300])
         return ended("kept", remark, task)
+
+    def _there(self, candidate: Candidate) -> str:
+        """The suite's task of this very step, made by hand or by an earlier run; empty: there is none."""
+        source = candidate.source
+        for folder in sorted((self.suite / "tasks").glob(f"{candidate.repository}-*")):
+            if (folder / "task.toml").is_file():
+                other = read_task(folder).source
+                if replace(other, source_paths=()) == replace(source, source_paths=()):
+                    return folder.name
+        return ""
 
     def _statement(self, candidate: Candidate, verified: Verified) -> tuple[str, str]:
         """(the problem statement, why a rewritten one was not taken)."""
