@@ -22,6 +22,7 @@ _UNITTEST_PAIRS = {
     "assertIs": "is", "assertIsNot": "is not", "assertNotEqual": "!=", "assertIn": "in", "assertNotIn": "not in",
     "assertGreater": ">", "assertLess": "<", "assertGreaterEqual": ">=", "assertLessEqual": "<=",
 }  # fmt: skip
+_LONGEST_BLOCK = 12
 _RAISES = {"raises", "assertRaises", "assertRaisesRegex", "assertRaisesRegexp"}
 _WARNS = {"warns", "assertWarns", "assertWarnsRegex", "deprecated_call"}
 
@@ -91,8 +92,10 @@ def _classify(place: Place, seen: Mapping[str, Any]) -> _Found | None:
         found = _unittest(place, statement.value, seen, message)
         if found is not None:
             return found
-    text = place.text(statement)
-    return "check", [statement], {"subject": text, "message": message}
+    # The condition of what failed is in the block around it.
+    blocks = [block for block in place.blocks if isinstance(block, ast.If | ast.Try)]
+    whole = next((block for block in blocks if place.text(block).count("\n") < _LONGEST_BLOCK), statement)
+    return "check", [whole], {"subject": place.text(whole), "message": message}
 
 
 def _judge(place: Place, test: ast.expr, seen: Mapping[str, Any], message: str) -> _Found:
@@ -130,7 +133,7 @@ def _unittest(place: Place, call: ast.Call, seen: Mapping[str, Any], message: st
 def _pair(place: Place, left: ast.expr, operator: str, right: ast.expr, seen: Mapping[str, Any]) -> _Found:
     """A comparison that did not hold: which side is what the code did, and which what was expected?"""
     sides = {"actual": str(seen.get("left", "")), "other": str(seen.get("right", ""))}
-    if operator in ("==", "is", "!=") and _weight(left) < _weight(right):
+    if operator in ("in", "not in") or (operator in ("==", "is", "!=") and _weight(left) < _weight(right)):
         left, right = right, left
         sides = {"actual": sides["other"], "other": sides["actual"]}
     expected = place.text(right)

@@ -11,6 +11,9 @@ _CHANGE_LOG = re.compile(r"(?i)^(changes|changelog|history|news|releases?|releas
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
 _HEADING = re.compile(r"^\s*(?:[=~^\-#*\"'`]{3,}|#+\s.*|(?i:version|release|v)?\s*v?\d+\.\d+[\w.]*\b.{0,40})\s*$")
 _NOISE = (
+    (r":(?:issue|pr|gh|ghissue|bug|user|pull|commit):`[^`]*`", ""),
+    (r"\([^()]*(?:#\d+|\b(?:issue|pr|gh|bug)[\s#-]*\d+)[^()]*\)", ""),
+    (r"\[#?\w?\d+\](?:\([^)]*\)|\[[^\]]*\])", ""),
     (r":[\w:+-]+:`~?\.?(?:[^`<]*<)?([^`<>]+)>?`", r"`\1`"),
     (r"``([^`]*)``", r"`\1`"),
     (r"\[(`[^`\]]+`|[^\]`]+)\](?:\([^)]*\)|\[[^\]]*\])", r"\1"),

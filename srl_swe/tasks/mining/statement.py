@@ -66,7 +66,7 @@ def tell(failure: Failure, *, short: bool = False) -> str:
     """
     steps = () if short else failure.steps
     subject = failure.subject
-    if not steps and _is_inline(subject):
+    if not steps and _is_inline(subject) and failure.kind != "check":
         text = _outcome(failure, f"`{subject}`")
     else:
         code = "\n".join([*_spaced(steps), subject])
@@ -86,6 +86,9 @@ def _outcome(failure: Failure, this: str) -> str:
         case "truth":
             return f"{this} is {'false' if expected == 'True' else 'true'}; it should be {expected.lower()}."
         case "compare":
+            if failure.operator in ("in", "not in"):
+                came = f"{this} gives {_code(actual)}. It should" if actual else f"{this} should"
+                return f"{came} {'not ' if failure.operator == 'not in' else ''}contain {_code(expected)}."
             came = f" It is {_code(actual)}." if actual else ""
             return f"{this} should be {_RELATIONS[failure.operator]} {_code(expected)}.{came}"
         case "raises" if failure.exception:
@@ -101,7 +104,7 @@ def _outcome(failure: Failure, this: str) -> str:
         case "crash":
             return f"{this} raises {_raised(failure)}. It should not."
     reason = f": {_code(_one_line(failure.message))}" if failure.message else ""
-    return f"{'This check' if this == 'This' else f'The check {this}'} fails{reason}."
+    return f"{this} check fails{reason}."
 
 
 def _title(repository: str, notes: Sequence[str], failures: Mapping[str, Failure]) -> str:
@@ -196,5 +199,5 @@ def _sentence_of(note: str) -> str:
 _WORDS = {"assert", "not", "in", "is", "and", "or", "for", "if", "else", "lambda", "self", "True", "False", "None"}
 _RELATIONS = {
     "!=": "something else than", "<": "less than", "<=": "at most", ">": "greater than", ">=": "at least",
-    "is not": "something else than", "in": "in", "not in": "absent from", "==": "equal to", "is": "the same as",
+    "is not": "something else than", "==": "equal to", "is": "the same as",
 }  # fmt: skip
