@@ -29,11 +29,15 @@ class Place:
     following: tuple[ast.stmt, ...]
     """What comes after it in its own block."""
     values: Mapping[str, ast.expr] = field(default_factory=dict)
-    """Names whose value the test did not choose itself (parameters, loop variables), as literals."""
+    """Names whose value the test did not choose itself (parameters, loop variables), as source."""
 
     def text(self, node: ast.AST) -> str:
         """A node's source, with the values in place of the names."""
         return ast.unparse(substitute(node, self.values))
+
+    def needs(self, node: ast.AST) -> set[str]:
+        """Names that its source reads."""
+        return set(used(substitute(node, self.values)))
 
 
 class _Substitution(ast.NodeTransformer):
@@ -139,20 +143,20 @@ def _inner(statement: ast.stmt, line: int) -> list[ast.stmt] | None:
 
 def setting(place: Place, nodes: Iterable[ast.AST]) -> tuple[str, ...]:
     """The statements that some nodes need: imports and helpers of the file, ``setUp``, what the test did before."""
-    wanted = {name for node in nodes for name in used(node)} - set(place.values)
+    wanted = {name for node in nodes for name in place.needs(node)}
     steps: list[str] = []
     for part in reversed(place.before):
         if _is_assertion(part) or not (_assigned(part) | _changed(part)) & wanted:
             continue
         steps.insert(0, place.text(part))
-        wanted |= set(used(part)) - set(place.values)
+        wanted |= place.needs(part)
     for block in reversed(place.blocks):
         header = _header(place, block, wanted)
         if header:
-            steps.append("")  # told apart below: the header comes before what is inside it
-            steps.pop()
             steps.insert(0, header)
-            wanted |= set(used(block))
+            wanted |= (
+                {name for item in block.items for name in place.needs(item)} if isinstance(block, ast.With) else set()
+            )
     above = [*_set_up(place, wanted), *steps]
     local = {name for part in place.before for name in _assigned(part)}
     return (*_module_level(place.tree, wanted - local), *above)

@@ -3,15 +3,17 @@
 It stands alone (standard library and pytest; nothing of this package) and is sent as text. FOLDER holds
 ``order.json``: ``root``, ``write`` (files to lay down: path to text), ``run`` (test files), ``only`` (node ids).
 It writes ``FOLDER/failures.json``: node id to exception, message, the frames in test files (file, line, function,
-local values that are literals), and the two sides of the comparison that failed.
+local values that have source code), and the two sides of the comparison that failed.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import json
 import os
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,9 @@ class Probe:
             frame = trace.tb_frame
             file = self._tests.get(frame.f_code.co_filename)
             if file is not None:
-                local = {name: literal(value) for name, value in frame.f_locals.items()}
+                local = {
+                    name: literal(value) or named(value, frame.f_globals) for name, value in frame.f_locals.items()
+                }
                 known = {name: text for name, text in local.items() if text is not None}
                 frames.append([file, trace.tb_lineno, frame.f_code.co_name, known])
             elif frame.f_code.co_filename.endswith("unittest/case.py"):
@@ -97,6 +101,14 @@ def literal(value: object) -> str | None:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return None
     return text if len(text) < LONGEST else None
+
+
+def named(value: object, known: dict[str, Any]) -> str | None:
+    """The name of a class or function, where the test file knows it by that name."""
+    name = getattr(value, "__name__", "")
+    if isinstance(value, type | types.FunctionType) and (known.get(name) is value or vars(builtins).get(name) is value):
+        return str(name)
+    return None
 
 
 def cut(text: str) -> str:
