@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from srl_swe.tasks.mining.failing_statement import Place, find_place, plain_literal, setting
+from srl_swe.tasks.mining.failing_statement import Place, find_place, plain_literal
+from srl_swe.tasks.mining.setting import setting
 
 Kind = Literal["equal", "truth", "compare", "raises", "crash", "warns", "check"]
 
@@ -68,7 +69,9 @@ def describe(seen: Mapping[str, Any], sources: Mapping[str, str]) -> Failure | N
     if failure is None:
         return None
     kind, nodes, fields = failure
-    return Failure(kind=kind, steps=setting(place, nodes), rest=_rest(place), **fields)
+    # A name alone: what was done to it may stand anywhere before.
+    whole = kind == "check" or not any(isinstance(n, ast.Call) for node in nodes for n in ast.walk(node))
+    return Failure(kind=kind, steps=setting(place, nodes, whole=whole), rest=_rest(place), **fields)
 
 
 _Found = tuple[Kind, list[ast.AST], dict[str, str]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from srl_swe.errors import EngineUnavailableError, InfrastructureError, StorageError, TaskError
+from srl_swe.files import write_atomically
 from srl_swe.records import Split
 from srl_swe.tasks.folder import read_task
 from srl_swe.tasks.mining.candidates import Candidate, Limits, RefusedError, Step
@@ -82,9 +84,9 @@ class Miner:
                 verified = verify(candidate, self.limits, check=check)
                 statement, remark = self._statement(candidate, verified)
                 check()
-                task = self._keep(
-                    candidate, task_draft(candidate, verified, statement, self.split_of(candidate.repository))
-                )
+                drafted = task_draft(candidate, verified, statement, self.split_of(candidate.repository))
+                task = self._keep(candidate, drafted)
+                self._save_material(step, candidate, verified, task)
         except RefusedError as error:
             return ended("refused", str(error))
         except (EngineUnavailableError, StorageError):
@@ -130,6 +132,12 @@ class Miner:
         with _WRITING:
             named, again = _free_name(self.suite, drafted, candidate.suffix)
             return write_task(named, self.suite, replace=again).folder.name
+
+    def _save_material(self, step: Step, candidate: Candidate, verified: Verified, task: str) -> None:
+        """What a statement was drafted from: another can be drafted from it without a sandbox."""
+        material = {"key": step.key, "notes": candidate.notes, "failures": verified.failures}
+        text = json.dumps(material, indent=1, ensure_ascii=False)
+        write_atomically(self.suite / ".mining" / "material" / f"{task}.json", text + "\n")
 
 
 _WRITING = threading.Lock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from srl_swe.tasks.mining.failures import Failure
 from srl_swe.tasks.mining.leaks import Secrets
@@ -14,6 +14,9 @@ _INLINE = 110
 """Characters; longer code gets lines of its own."""
 _CASES = 3
 """Shown of one parametrised test."""
+_LONGEST_ACTUAL = 600
+_ONCE = ("import ", "from ", "def ", "class ")
+"""Steps that are shown once: what they define stays."""
 _AND_MORE = "The other cases of this kind that I tried go wrong in the same way."
 
 
@@ -44,12 +47,14 @@ def draft(
     for node_id, failure in failures.items():
         groups.setdefault(node_id.partition("[")[0], []).append(failure)
     shown: set[str] = set()
+    steps_shown: set[str] = set()
     for group in groups.values():
         told: list[str] = []
         for failure in group:
-            text = tell(failure, short=bool(told) and failure.steps == group[0].steps)
+            text = tell(failure, short=bool(told) and failure.steps == group[0].steps, known=steps_shown)
             if text not in shown and len(told) < _CASES:
                 told.append(text)
+                steps_shown |= {step for step in failure.steps if step.startswith(_ONCE)}
             shown.add(text)
         parts += told
         if len(group) > _CASES and told:
@@ -57,20 +62,21 @@ def draft(
     return "\n\n".join(parts) + "\n"
 
 
-def tell(failure: Failure, *, short: bool = False) -> str:
+def tell(failure: Failure, *, short: bool = False, known: Collection[str] = ()) -> str:
     """One failure in words.
 
     Args:
         failure: What fails.
         short: The reader has seen the steps already.
+        known: Steps that the reader has seen already.
     """
-    steps = () if short else failure.steps
+    steps = () if short else tuple(step for step in failure.steps if step not in known)
     subject = failure.subject
     if not steps and _is_inline(subject) and failure.kind != "check":
         text = _outcome(failure, f"`{subject}`")
     else:
         code = "\n".join([*_spaced(steps), subject])
-        text = f"{_block(code)}\n\n{_outcome(failure, 'This')}"
+        text = re.sub(r" *\n{3,}", "\n\n", f"{_block(code)}\n\n{_outcome(failure, 'This')}")
     rest = [] if short else _understood(failure)
     if rest:
         text += f"\n\nIt should also hold that\n\n{_block(chr(10).join(rest))}"
@@ -81,7 +87,11 @@ def _outcome(failure: Failure, this: str) -> str:
     expected, actual = failure.expected, _known(failure.actual)
     match failure.kind:
         case "equal":
-            came = f"{this} gives {_code(actual)}" if actual else f"{this} gives something else than it should"
+            came = (
+                f"{this} gives {_code(actual)}".replace("gives \n", "gives\n")
+                if actual
+                else f"{this} gives something else than it should"
+            )
             return _expecting(came, expected)
         case "truth":
             return f"{this} is {'false' if expected == 'True' else 'true'}; it should be {expected.lower()}."
@@ -112,7 +122,7 @@ def _title(repository: str, notes: Sequence[str], failures: Mapping[str, Failure
         return f"{repository}: {notes[0].rstrip('.')}"
     for failure in failures.values():
         subject = failure.subject
-        if "\n" in subject or len(subject) > 60 or failure.kind == "check":
+        if "\n" in subject or len(subject) > 60 or failure.kind == "check" or re.search(r"\bself\.|^_", subject):
             continue
         match failure.kind:
             case "crash" | "raises" | "warns" if failure.exception:
@@ -134,9 +144,8 @@ def _words(node_id: str) -> str:
 
 
 def _expecting(came: str, expected: str) -> str:
-    if _is_inline(expected):
-        return f"{came}. I expected `{expected}`." if not came.endswith("\n") else f"{came}\nI expected `{expected}`."
-    return f"{came}. I expected\n\n{_block(expected)}"
+    stop = "\n" if came.endswith("\n") else ". "
+    return f"{came}{stop}I expected" + (f" `{expected}`." if _is_inline(expected, 200) else f"\n\n{_block(expected)}")
 
 
 def _raised(failure: Failure) -> str:
@@ -146,7 +155,9 @@ def _raised(failure: Failure) -> str:
 
 def _known(actual: str) -> str:
     """What came, unless its repr says nothing that would be the same in the reader's hands."""
-    return "" if " at 0x" in actual else actual
+    if " at 0x" in actual:
+        return ""
+    return actual if len(actual) <= _LONGEST_ACTUAL else actual[:_LONGEST_ACTUAL] + "…"
 
 
 def _understood(failure: Failure) -> list[str]:
@@ -154,7 +165,7 @@ def _understood(failure: Failure) -> list[str]:
     seen = set(re.findall(r"[A-Za-z_]\w*", "\n".join([*failure.steps, failure.subject])))
     builtin = set(dir(__builtins__)) if not isinstance(__builtins__, dict) else set(__builtins__)
     kept = []
-    for line in failure.rest[:6]:
+    for line in dict.fromkeys(failure.rest[:6]):
         bare = re.sub(r"(['\"]).*?\1", "", line)
         names = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", bare)) - builtin - _WORDS
         if names <= seen and len(line) < 300:
@@ -176,7 +187,7 @@ def _spaced(steps: Sequence[str]) -> list[str]:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`" if _is_inline(text, 400) else f"\n\n{_block(text)}\n\n"
+    return f"`{text}`" if _is_inline(text, 200) else f"\n\n{_block(text)}\n"
 
 
 def _is_inline(text: str, longest: int = _INLINE) -> bool:
