@@ -107,6 +107,16 @@ def test_requirements_are_declared_or_well_known(tmp_path):
     assert found == ("pyyaml", "six>=1", "tinytool")
 
 
+def test_requirements_of_a_repository_are_in_its_project_files(tmp_path):
+    project = '[project]\ndependencies = ["left>=2", "thing"]\n[project.optional-dependencies]\ntest = ["right>1"]\n'
+    files = {"pyproject.toml": project, "setup.cfg": "[options]\ninstall_requires =\n    up\n", "tests/helper.py": ""}
+    base = write(tmp_path / "a", files)
+    tests = {"tests/test_a.py": "import right, helper\nfrom unknown import x\n"}
+    assert find_requirements(base, tests, "thing") == ("left>=2", "right", "up")
+    write(base, {"pyproject.toml": "not toml"})
+    assert find_requirements(base, tests, "thing") == ("up",)
+
+
 def test_names_are_of_what_is_tested():
     assert task_name("my.pkg", "tests/test_a.py::TestB::test_keepsBlank_lines[x::y]") == "my-pkg-keeps-blank-lines"
     assert len(task_name("p", "t.py::test_" + "a" * 90)) == len("p-") + 40

@@ -22,6 +22,7 @@ def used(node: ast.AST) -> set[str]:
 def free(node: ast.AST) -> set[str]:
     """Names that a node reads and does not bind itself, as ``with`` and ``for`` and parameters do."""
     own: set[str] = set()
+    methods = {id(part) for kind in ast.walk(node) if isinstance(kind, ast.ClassDef) for part in kind.body}
     for part in ast.walk(node):
         if isinstance(part, ast.withitem) and part.optional_vars is not None:
             own |= stored(part.optional_vars)
@@ -34,7 +35,8 @@ def free(node: ast.AST) -> set[str]:
             every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
             own |= {argument.arg for argument in every if argument is not None}
             if not isinstance(part, ast.Lambda):
-                own |= {name for statement in part.body for name in stored(statement)} | {part.name}
+                own |= {name for statement in part.body for name in stored(statement)}
+                own |= {part.name} if id(part) not in methods else set()
     return used(node) - own
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import configparser
+import contextlib
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from email.parser import HeaderParser
 from pathlib import Path
@@ -85,7 +88,7 @@ def _declared(base: Path) -> tuple[dict[str, str], dict[str, str]]:
     """(what the package needs, what it names for its tests and its development); by name."""
     own: dict[str, str] = {}
     other: dict[str, str] = {}
-    for text, extra in [*_from_metadata(base), *_from_egg_info(base), *_from_files(base)]:
+    for text, extra in [*_from_metadata(base), *_from_egg_info(base), *_from_project(base), *_from_files(base)]:
         try:
             requirement = Requirement(text)
         except InvalidRequirement:
@@ -127,6 +130,26 @@ def _from_egg_info(base: Path) -> list[tuple[str, bool]]:
             elif line.strip():
                 extra, _, marker = section.partition(":")
                 found.append((f"{line.strip()}; {marker}" if marker else line.strip(), bool(extra)))
+    return found
+
+
+def _from_project(base: Path) -> list[tuple[str, bool]]:
+    """What pyproject.toml and setup.cfg declare."""
+    found: list[tuple[str, bool]] = []
+    try:
+        read = tomllib.loads((base / "pyproject.toml").read_text("utf-8"))
+        project = read.get("project", {})
+        found += [(text, False) for text in project.get("dependencies", [])]
+        groups = [*project.get("optional-dependencies", {}).values(), *read.get("dependency-groups", {}).values()]
+        found += [(text, True) for group in groups for text in group if isinstance(text, str)]
+    except (OSError, ValueError, AttributeError, TypeError):
+        # None is there, or it is a test's broken example.
+        pass
+    parser = configparser.RawConfigParser()
+    with contextlib.suppress(configparser.Error, UnicodeDecodeError):
+        parser.read(base / "setup.cfg", encoding="utf-8")
+        needed = parser.get("options", "install_requires", fallback="")
+        found += [(line.strip(), False) for line in needed.splitlines() if line.strip()]
     return found
 
 

@@ -84,7 +84,7 @@ def _compare(
     install: bool,
     check: Callable[[], None],
 ) -> Verified:
-    _refuse_early(candidate, before, limits)
+    _refuse_early(before, limits)
     check()
     # One run after the fix says whether it is worth the others; only files with repaired tests are run again.
     afters = [_run(candidate, image, limits, patch=candidate.gold_patch)]
@@ -185,7 +185,7 @@ def _run(candidate: Candidate, image: str, limits: Limits, *, patch: str = "", r
     return found
 
 
-def _refuse_early(candidate: Candidate, before: Survey, limits: Limits) -> None:
+def _refuse_early(before: Survey, limits: Limits) -> None:
     failing = [name for name, outcome in before.outcomes.items() if outcome in _OUTCOMES]
     if not failing:
         # A file that cannot be imported on the old source needs what the fix adds, which no issue could name.
@@ -194,7 +194,6 @@ def _refuse_early(candidate: Candidate, before: Survey, limits: Limits) -> None:
     tests = [name for name in before.outcomes if name.partition("::")[0] in files]
     if len(tests) > 4 * limits.tests:
         raise RefusedError(f"{len(tests)} tests, more than the {limits.tests} allowed")
-    del candidate
 
 
 def _why_none(before: Survey, after: Survey | None) -> str:
