@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from srl_swe.tasks.mining.names import assigned as assigned_names
-from srl_swe.tasks.mining.names import free
+from srl_swe.tasks.mining.names import changed, free, is_assertion
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.If | ast.While | ast.Try
@@ -22,15 +22,23 @@ class Place:
     tree: ast.Module
     function: _Function
     owner: ast.ClassDef | None
-    blocks: tuple[ast.stmt, ...]
-    """The blocks around the statement, outermost first."""
+    trail: tuple[tuple[ast.stmt, bool], ...]
+    """The way to the statement: what came before it, and, marked, the blocks around it, outermost first."""
     statement: ast.stmt
-    before: tuple[ast.stmt, ...]
-    """What came before it, in its own block and in those around it."""
     following: tuple[ast.stmt, ...]
     """What comes after it in its own block."""
     values: Mapping[str, ast.expr] = field(default_factory=dict)
     """Names whose value the test did not choose itself (parameters, loop variables), as source."""
+
+    @property
+    def blocks(self) -> tuple[ast.stmt, ...]:
+        """The blocks around the statement, outermost first."""
+        return tuple(part for part, is_around in self.trail if is_around)
+
+    @property
+    def before(self) -> tuple[ast.stmt, ...]:
+        """What came before the statement, in its own block and in those around it."""
+        return tuple(part for part, is_around in self.trail if not is_around)
 
     def text(self, node: ast.AST) -> str:
         """A node's source, with the values in place of the names."""
@@ -108,36 +116,43 @@ def _functions(tree: ast.Module) -> list[tuple[_Function, ast.ClassDef | None]]:
 def _place_in(
     tree: ast.Module, function: _Function, owner: ast.ClassDef | None, line: int, values: Mapping[str, str]
 ) -> Place | None:
-    blocks: list[ast.stmt] = []
-    before: list[ast.stmt] = []
+    trail: list[tuple[ast.stmt, bool]] = []
     body = function.body
     while True:
         at = next((n for n, part in enumerate(body) if part.lineno <= line <= (part.end_lineno or 0)), None)
         if at is None:
             return None
-        before += body[:at]
+        trail += [(part, False) for part in body[:at]]
         statement = body[at]
         inner = _inner(statement, line)
-        if inner is None:
+        if inner is None or _is_stateful(statement, inner, [part for part, _ in trail]):
             break
-        blocks.append(statement)
+        trail.append((statement, True))
         body = inner
     parameters = {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
-    for block in blocks:
-        if isinstance(block, ast.For):
+    for block, is_around in trail:
+        if is_around and isinstance(block, ast.For):
             parameters |= {node.id for node in ast.walk(block.target) if isinstance(node, ast.Name)}
-    assigned = {name for part in before for name in assigned_names(part)}
+    assigned = {name for part, is_around in trail if not is_around for name in assigned_names(part)}
     known = {name: ast.parse(text, mode="eval").body for name, text in values.items() if name in parameters - assigned}
     return Place(
         tree=tree,
         function=function,
         owner=owner,
-        blocks=tuple(blocks),
+        trail=tuple(trail),
         statement=statement,
-        before=tuple(before),
         following=tuple(body[at + 1 :]),
         values=known,
     )
+
+
+def _is_stateful(loop: ast.stmt, body: list[ast.stmt], before: list[ast.stmt]) -> bool:
+    """Whether a loop's rounds depend on each other: then one of them alone does not show the failure."""
+    if not isinstance(loop, ast.For):
+        return isinstance(loop, ast.While)
+    outside = {name for part in before for name in assigned_names(part)}
+    touched = {name for part in body if not is_assertion(part) for name in assigned_names(part) | changed(part)}
+    return bool(outside & touched)
 
 
 def _inner(statement: ast.stmt, line: int) -> list[ast.stmt] | None:

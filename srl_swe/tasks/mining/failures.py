@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from srl_swe.tasks.mining.failing_statement import Place, find_place, plain_literal
+from srl_swe.tasks.mining.names import assigned
 from srl_swe.tasks.mining.setting import setting
 
 Kind = Literal["equal", "truth", "compare", "raises", "crash", "warns", "check"]
@@ -69,8 +70,10 @@ def describe(seen: Mapping[str, Any], sources: Mapping[str, str]) -> Failure | N
     if failure is None:
         return None
     kind, nodes, fields = failure
-    # A name alone: what was done to it may stand anywhere before.
-    whole = kind == "check" or not any(isinstance(n, ast.Call) for node in nodes for n in ast.walk(node))
+    # A name alone, of something that was there before: what was done to it may stand anywhere.
+    wanted = {name for node in nodes for name in place.needs(node)}
+    made = [part for part in place.before if assigned(part) & wanted]
+    whole = not any(isinstance(n, ast.Call) for node in [*nodes, *made] for n in ast.walk(node))
     return Failure(kind=kind, steps=setting(place, nodes, whole=whole), rest=_rest(place), **fields)
 
 

@@ -24,6 +24,8 @@ class Secrets:
     """Lines that the fix adds, without their indentation."""
     names: frozenset[str]
     """Names that are neither in the source before the fix nor in the tests."""
+    hints: frozenset[str] = frozenset()
+    """Names that the fix brings to where it is made, and that the tests do not use; notes that tell them say how."""
 
     def leak(self, text: str) -> str:
         """Say what of the fix a text gives away; empty: nothing."""
@@ -44,13 +46,17 @@ def secrets_of(patch: str, base: Path, tests: Iterable[str]) -> Secrets:
         tests: The hidden tests: what they call may be named.
     """
     added = [line[1:].strip() for line in changed_lines(patch) if line.startswith("+")]
-    texts = [p.read_text("utf-8", "replace") for p in base.rglob("*.py")] + list(tests)
+    tests = list(tests)
+    texts = [p.read_text("utf-8", "replace") for p in base.rglob("*.py")] + tests
     known_lines = {" ".join(line.split()) for text in texts for line in text.splitlines()}
     known_names = {name for text in texts for name in re.findall(r"[A-Za-z_]\w*", text)}
     lines = {" ".join(line.split()) for line in added if not line.startswith("#")}
     lines = {line for line in lines - known_lines if len(line) >= _SHORTEST_LINE and re.search(r"[=(:.\[]", line)}
     names = {name for line in added for name in _identifiers(line)} - known_names
-    return Secrets(lines=frozenset(lines), names=frozenset(name for name in names if _is_telling(name)))
+    around = {name for line in _lines_around(patch) for name in re.findall(r"[A-Za-z_]\w*", line)}
+    tested = {name for text in tests for name in re.findall(r"[A-Za-z_]\w*", text)}
+    hints = {name for line in added for name in _identifiers(line)} - around - tested
+    return Secrets(lines=frozenset(lines), names=_telling(names), hints=_telling(hints))
 
 
 def _identifiers(line: str) -> set[str]:
@@ -64,6 +70,15 @@ def _identifiers(line: str) -> set[str]:
         # Half a statement; what came before its end counts.
         pass
     return found
+
+
+def _lines_around(patch: str) -> list[str]:
+    """Lines that a patch shows or removes: what stands where the fix is made."""
+    return [line[1:] for line in patch.splitlines() if line[:1] in (" ", "-", "@")]
+
+
+def _telling(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name for name in names if _is_telling(name))
 
 
 def _is_telling(name: str) -> bool:

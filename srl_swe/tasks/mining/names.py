@@ -75,3 +75,18 @@ def changed(statement: ast.stmt) -> set[str]:
 def is_self(node: ast.AST) -> bool:
     """Whether a node is the test's own ``self``, or its class."""
     return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def is_assertion(statement: ast.stmt) -> bool:
+    """Whether a statement only checks, or says, something."""
+    if isinstance(statement, ast.Assert):
+        return True
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
+        return is_self(call.func.value) and call.func.attr.startswith(("assert", "fail"))
+    return is_text(statement)
+
+
+def is_text(statement: ast.stmt) -> bool:
+    """Whether a statement is a docstring, or a constant that stands alone."""
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

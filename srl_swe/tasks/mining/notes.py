@@ -31,6 +31,10 @@ _NOISE = (
     (r"\(\s*[,;]*\s*\)|\[\s*\]", ""),
     (r"\s+([,.;:])", r"\1"),
 )
+_MENDED = re.compile(
+    r"(?i)^use\s|\b(regex|regular expression|refactor\w*|rewrit\w+|by using|switched|pull request|"
+    r"now (?:allows?|uses?|checks?|calls?))\b"
+)
 _ASIDE = re.compile(
     r"(?i)\b(docs?|docstrings?|documentation|typos?|readme|ci|github actions|travis|tox|python \d\.\d+|python_requires|"
     r"dropped? support|type hints?|typing|annotations|mypy|black|ruff|flake8|release|changelog|packaging|wheels?)\b"
@@ -103,6 +107,10 @@ def clean_note(note: str) -> str:
     text = " ".join(note.split())
     for pattern, new in _NOISE:
         text = re.sub(pattern, new, " ".join(text.split()), flags=re.IGNORECASE)
+    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z`\"'])", text)
+    # A symptom is told as it is; how it was mended is not.
+    text = " ".join(s for s in sentences if not _MENDED.search(s))
+    text = re.sub(r"(?i)^fix(?:ed|es)?\s+(?=.*\b(?:\w+ing|not|crash\w*|\w*errors?)\b)", "", text)
     text = " ".join(text.split()).strip(" -–*,;:([_").lstrip(")]. ")
     if text.count("(") > text.count(")"):
         text += ")"

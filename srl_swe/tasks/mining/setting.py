@@ -7,7 +7,7 @@ import copy
 from collections.abc import Iterable
 
 from srl_swe.tasks.mining.failing_statement import Place
-from srl_swe.tasks.mining.names import assigned, changed, free, is_self, stored
+from srl_swe.tasks.mining.names import assigned, changed, free, is_assertion, is_text, stored
 
 _LONGEST_HELPER = 15
 """Lines; a longer function of the test file says more than it explains."""
@@ -29,15 +29,13 @@ def setting(place: Place, nodes: Iterable[ast.AST], *, whole: bool = False) -> t
     lines = sum(place.text(part).count("\n") + 1 for part in place.before)
     whole = whole and lines <= _LONGEST_TEST
     steps: list[str] = []
-    for part in reversed(place.before):
-        if _is_assertion(part) or not (whole or (assigned(part) | changed(part)) & wanted):
-            continue
-        steps.insert(0, place.text(part))
-        wanted |= place.needs(part)
-    for block in reversed(place.blocks):
-        if header := _header(place, block, wanted):
-            steps.insert(0, header)
-            wanted |= place.needs(block)
+    for part, is_around in reversed(place.trail):
+        text = _header(place, part, wanted) if is_around else ""
+        if not is_around and not is_assertion(part) and (whole or (assigned(part) | changed(part)) & wanted):
+            text = place.text(part)
+        if text:
+            steps.insert(0, text)
+            wanted |= place.needs(part)
     above = [*_set_up(place, wanted), *steps]
     local = {name for part in place.before for name in assigned(part)}
     return (*_module_level(place.tree, wanted - local), *above)
@@ -133,23 +131,10 @@ def _fixture(part: ast.stmt) -> str:
 
 def _without_docstring(part: ast.stmt) -> ast.stmt:
     copied = copy.deepcopy(part)
-    if isinstance(copied, _Function | ast.ClassDef) and len(copied.body) > 1 and _is_text(copied.body[0]):
+    if isinstance(copied, _Function | ast.ClassDef) and len(copied.body) > 1 and is_text(copied.body[0]):
         del copied.body[0]
     return copied
 
 
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
 def _is_short(part: ast.stmt) -> bool:
     return len(ast.unparse(part).splitlines()) <= _LONGEST_HELPER
-
-
-def _is_assertion(statement: ast.stmt) -> bool:
-    if isinstance(statement, ast.Assert):
-        return True
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute):
-        return is_self(call.func.value) and call.func.attr.startswith(("assert", "fail"))
-    return _is_text(statement)

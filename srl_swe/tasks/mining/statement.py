@@ -38,11 +38,11 @@ def draft(
     said = " ".join([*failures, base_names, *(f"{f.subject} {f.message} {f.expected}" for f in failures.values())])
     chosen = [
         note
-        for note in choose_notes(notes, said, forbidden=secrets.names, package=repository)
+        for note in choose_notes(notes, said, forbidden=secrets.names | secrets.hints, package=repository)
         if not secrets.leak(note)
     ]
     parts = [f"# {_title(repository, chosen, failures)}"]
-    parts += [_sentence_of(note) for note in chosen if note not in parts[0] or len(chosen) > 1]
+    parts += [_sentence_of(note) for note in chosen if note.rstrip(".") not in parts[0]]
     groups: dict[str, list[Failure]] = {}
     for node_id, failure in failures.items():
         groups.setdefault(node_id.partition("[")[0], []).append(failure)
@@ -51,11 +51,11 @@ def draft(
     for group in groups.values():
         told: list[str] = []
         for failure in group:
-            text = tell(failure, short=bool(told) and failure.steps == group[0].steps, known=steps_shown)
-            if text not in shown and len(told) < _CASES:
-                told.append(text)
+            essence = f"{failure.steps} {tell(failure, short=True)}"
+            if essence not in shown and len(told) < _CASES:
+                told.append(tell(failure, short=bool(told) and failure.steps == group[0].steps, known=steps_shown))
                 steps_shown |= {step for step in failure.steps if step.startswith(_ONCE)}
-            shown.add(text)
+            shown.add(essence)
         parts += told
         if len(group) > _CASES and told:
             parts.append(_AND_MORE)
