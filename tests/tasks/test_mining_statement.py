@@ -107,6 +107,29 @@ def test_words():
         pytest.fail("it should be something else")
 
 
+def test_superseded():
+    number = 1
+    number = 2
+    box = Box()
+    box.items
+    other = box.add(number)
+    assert box.items == [other]
+
+
+def test_rounds():
+    box = Box()
+    for value in (1, 4):
+        box.add(value)
+        assert len(box.items) == 1
+
+
+def test_rounds_alone():
+    result = 0
+    for value in (1, 4):
+        result = double(value)
+        assert result == 2 * value
+
+
 def test_contains():
     assert 3 in Box().items
 
@@ -182,6 +205,21 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
             "This is false; it should be true.\n\nIt should also hold that\n\n    assert not box.items",
         ),
         ("test_loop", "    from thing import double\n\n    double(4)\n\nThis gives `5`. I expected `8`."),
+        (
+            "test_superseded",
+            "    from thing import Box\n\n    number = 2\n    box = Box()\n    box.items\n    other = box.add(number)\n"
+            "    box.items\n\nThis gives `[2]`. I expected `[None]`.",
+        ),
+        (
+            "test_rounds",
+            "    from thing import Box\n\n    box = Box()\n    for value in (1, 4):\n        box.add(value)\n"
+            "        assert len(box.items) == 1\n\n"
+            "This check fails: `assert 2 == 1`.",
+        ),
+        (
+            "test_rounds_alone",
+            "    from thing import double\n\n    result = double(4)\n    result\n\nThis gives `5`. I expected `8`.",
+        ),
         (
             "test_warning",
             "    import thing\n\n    thing.double(3)\n\n"

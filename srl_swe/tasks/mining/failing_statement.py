@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from srl_swe.tasks.mining.names import assigned as assigned_names
-from srl_swe.tasks.mining.names import changed, free, is_assertion
+from srl_swe.tasks.mining.names import changed, free, is_assertion, stored
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.If | ast.While | ast.Try
@@ -19,6 +19,8 @@ _BLOCKS = ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.If | ast.While
 class Place:
     """Where a test failed."""
 
+    file: str
+    """The test file's path in the repository."""
     tree: ast.Module
     function: _Function
     owner: ast.ClassDef | None
@@ -97,7 +99,7 @@ def find_place(seen: Mapping[str, Any], sources: Mapping[str, str]) -> Place | N
         return None
     for function, owner in _functions(tree):
         if function.name == name and function.lineno <= line <= (function.end_lineno or 0):
-            return _place_in(tree, function, owner, line, values)
+            return _place_in(file, tree, function, owner, line, values)
     return None
 
 
@@ -114,7 +116,7 @@ def _functions(tree: ast.Module) -> list[tuple[_Function, ast.ClassDef | None]]:
 
 
 def _place_in(
-    tree: ast.Module, function: _Function, owner: ast.ClassDef | None, line: int, values: Mapping[str, str]
+    file: str, tree: ast.Module, function: _Function, owner: ast.ClassDef | None, line: int, values: Mapping[str, str]
 ) -> Place | None:
     trail: list[tuple[ast.stmt, bool]] = []
     body = function.body
@@ -136,6 +138,7 @@ def _place_in(
     assigned = {name for part, is_around in trail if not is_around for name in assigned_names(part)}
     known = {name: ast.parse(text, mode="eval").body for name, text in values.items() if name in parameters - assigned}
     return Place(
+        file=file,
         tree=tree,
         function=function,
         owner=owner,
@@ -151,8 +154,10 @@ def _is_stateful(loop: ast.stmt, body: list[ast.stmt], before: list[ast.stmt]) -
     if not isinstance(loop, ast.For):
         return isinstance(loop, ast.While)
     outside = {name for part in before for name in assigned_names(part)}
-    touched = {name for part in body if not is_assertion(part) for name in assigned_names(part) | changed(part)}
-    return bool(outside & touched)
+    own = {name for part in ast.walk(loop) if isinstance(part, ast.Assign) for name in assigned_names(part)}
+    own |= stored(loop.target)
+    touched = {name for part in body if not is_assertion(part) for name in changed(part)}
+    return bool(outside & touched - own)
 
 
 def _inner(statement: ast.stmt, line: int) -> list[ast.stmt] | None:

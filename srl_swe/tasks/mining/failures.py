@@ -7,12 +7,13 @@ and which earlier statements it needs.
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from srl_swe.tasks.mining.failing_statement import Place, find_place, plain_literal
-from srl_swe.tasks.mining.names import assigned
+from srl_swe.tasks.mining.names import assigned, is_assertion, is_text
 from srl_swe.tasks.mining.setting import setting
 
 Kind = Literal["equal", "truth", "compare", "raises", "crash", "warns", "check"]
@@ -139,7 +140,7 @@ def _unittest(place: Place, call: ast.Call, seen: Mapping[str, Any], message: st
 def _pair(place: Place, left: ast.expr, operator: str, right: ast.expr, seen: Mapping[str, Any]) -> _Found:
     """A comparison that did not hold: which side is what the code did, and which what was expected?"""
     sides = {"actual": str(seen.get("left", "")), "other": str(seen.get("right", ""))}
-    if operator in ("in", "not in") or (operator in ("==", "is", "!=") and _weight(left) < _weight(right)):
+    if operator in ("in", "not in") or (operator in ("==", "is", "!=") and _is_swapped(place, left, right)):
         left, right = right, left
         sides = {"actual": sides["other"], "other": sides["actual"]}
     expected = place.text(right)
@@ -194,7 +195,7 @@ def _crash(place: Place, statement: ast.stmt, exception: str, message: str) -> _
     nodes: list[ast.AST] = [node]
     if pair is not None:
         left, operator, right = pair
-        if _weight(left) < _weight(right):
+        if _is_swapped(place, left, right):
             left, right = right, left
         subject, nodes = place.text(left), [left]
         if operator in ("==", "is"):
@@ -214,15 +215,8 @@ def _context_of(block: ast.With) -> tuple[Kind, ast.expr | None] | None:
 
 
 def _rest(place: Place) -> tuple[str, ...]:
-    """What the test asserts after the failure, where the failure's own block goes on."""
-    return tuple(
-        place.text(part)
-        for part in place.following
-        if isinstance(part, ast.Assert)
-        or (
-            isinstance(part, ast.Expr) and isinstance(part.value, ast.Call) and _called(part.value).startswith("assert")
-        )
-    )
+    """What the test asserts right after the failure, before it does anything else."""
+    return tuple(place.text(part) for part in itertools.takewhile(is_assertion, place.following) if not is_text(part))
 
 
 def _called(call: ast.Call) -> str:
@@ -230,20 +224,23 @@ def _called(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
-def _weight(node: ast.expr) -> int:
-    """How much like the code under test a side looks: it calls something, or it is no literal at least."""
-    if plain_literal(node):
-        return 0
-    if isinstance(node, ast.Name) and node.id.lower().startswith(("expect", "correct", "want", "answer")):
-        return 1
-    calls = sum(isinstance(part, ast.Call) for part in ast.walk(node))
-    return 2 if isinstance(node, ast.Name) else 3 + calls
+def _is_swapped(place: Place, left: ast.expr, right: ast.expr) -> bool:
+    """Whether the left side is what was expected."""
+    return _is_expectation(place, left) and not _is_expectation(place, right)
+
+
+def _is_expectation(place: Place, node: ast.expr) -> bool:
+    """Whether a side of a comparison calls nothing of the code under test: a value, or a name that stands for one."""
+    if isinstance(node, ast.Name):
+        values = [part.value for part in place.before if isinstance(part, ast.Assign) and node.id in assigned(part)]
+        is_named_so = node.id.lower().startswith(("expect", "correct", "want", "answer"))
+        return is_named_so or node.id in place.values or (bool(values) and all(map(plain_literal, values)))
+    return not any(isinstance(part, ast.Call | ast.Attribute | ast.Subscript) for part in ast.walk(node))
 
 
 def _own_words(message: str) -> str:
     """An assertion's message without pytest's explanation of the condition."""
-    first = message.partition("\nassert ")[0]
-    return "" if first.startswith("assert ") else first.strip()
+    return "" if message.startswith("assert ") else message.partition("\nassert ")[0].strip()
 
 
 _OPERATORS: dict[type[ast.cmpop], str] = {

@@ -63,10 +63,16 @@ def changed(statement: ast.stmt) -> set[str]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
         return set()
     found: set[str] = set()
+    if isinstance(statement, ast.Expr) and not is_text(statement):
+        found |= used(statement)  # reading may change too: a cache counts it
     for node in ast.walk(statement):
-        if isinstance(node, ast.Call) and isinstance(statement, ast.Expr | _BLOCKS):
+        if isinstance(node, ast.Call) and isinstance(statement, _BLOCKS):
             functions = {node.func.id} if isinstance(node.func, ast.Name) else set()
             found |= used(node) - functions
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found |= {name for name in used(node.func.value) if name.islower()}
+        if isinstance(node, ast.AugAssign):
+            found |= stored(node.target)
         if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
             found |= used(node.value)
     return found

@@ -35,10 +35,12 @@ def setting(place: Place, nodes: Iterable[ast.AST], *, whole: bool = False) -> t
             text = place.text(part)
         if text:
             steps.insert(0, text)
+            if isinstance(part, ast.Assign) and all(isinstance(target, ast.Name) for target in part.targets):
+                wanted -= assigned(part)  # what the name was before does not matter
             wanted |= place.needs(part)
     above = [*_set_up(place, wanted), *steps]
     local = {name for part in place.before for name in assigned(part)}
-    return (*_module_level(place.tree, wanted - local), *above)
+    return (*_module_level(place, wanted - local), *above)
 
 
 def _header(place: Place, block: ast.stmt, wanted: set[str]) -> str:
@@ -75,20 +77,20 @@ def _set_up(place: Place, wanted: set[str]) -> list[str]:
     return [*helpers, *found]
 
 
-def _module_level(tree: ast.Module, wanted: set[str]) -> list[str]:
+def _module_level(place: Place, wanted: set[str]) -> list[str]:
     """Imports, short assignments and short helpers of the file that are needed, in its order."""
     kept: dict[int, ast.stmt] = {}
     while True:
         more = {
             number: part
-            for number, part in enumerate(tree.body)
+            for number, part in enumerate(place.tree.body)
             if number not in kept and assigned(part) & wanted and _is_shown(part)
         }
         if not more:
             break
         kept |= more
         wanted |= {name for part in more.values() for name in free(part)}
-    texts = [_top_level(kept[number], wanted) for number in sorted(kept)]
+    texts = [_top_level(place.file, kept[number], wanted) for number in sorted(kept)]
     return [text for text in texts if text]
 
 
@@ -100,22 +102,26 @@ def _is_shown(part: ast.stmt) -> bool:
     )
 
 
-def _top_level(part: ast.stmt, wanted: set[str]) -> str:
+def _top_level(file: str, part: ast.stmt, wanted: set[str]) -> str:
     if isinstance(part, ast.Import | ast.ImportFrom):
-        return _import(part, [a for a in part.names if (a.asname or a.name).partition(".")[0] in wanted])
+        return _import(file, part, [a for a in part.names if (a.asname or a.name).partition(".")[0] in wanted])
     if isinstance(part, _Function) and any("fixture" in ast.unparse(decorator) for decorator in part.decorator_list):
         return _fixture(_without_docstring(part))
     return ast.unparse(_without_docstring(part))
 
 
-def _import(part: ast.Import | ast.ImportFrom, names: list[ast.alias]) -> str:
+def _import(file: str, part: ast.Import | ast.ImportFrom, names: list[ast.alias]) -> str:
     module = getattr(part, "module", None) or ""
     if not names or module == "__future__" or module.partition(".")[0] in ("pytest", "unittest"):
         return ""
     if isinstance(part, ast.Import):
         names = [name for name in names if name.name not in ("pytest", "unittest")]
         return ast.unparse(ast.Import(names=names)) if names else ""
-    return ast.unparse(ast.ImportFrom(module=part.module, names=names, level=part.level))
+    if part.level:
+        # Relative to the test's own package, which the reader's code is not in.
+        folders = file.removeprefix("src/").split("/")[: -part.level]
+        module = ".".join([*folders, *([module] if module else [])])
+    return ast.unparse(ast.ImportFrom(module=module, names=names, level=0)) if module else ""
 
 
 def _fixture(part: ast.stmt) -> str:

@@ -199,7 +199,8 @@ def _block(text: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    flat = " ".join(text.partition("\nassert ")[0].split())
+    flat = " ".join(re.split(r"\nassert |\n ?[-+] |\nFirst |\nDiff", text)[0].split())
+    flat = re.sub(r" at 0x[0-9a-f]+", "", flat)
     return flat if len(flat) <= 200 else flat[:199] + "…"
 
 
