@@ -214,7 +214,7 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
             "test_rounds",
             "    from thing import Box\n\n    box = Box()\n    for value in (1, 4):\n        box.add(value)\n"
             "        assert len(box.items) == 1\n\n"
-            "This check fails: `assert 2 == 1`.",
+            "This check fails: `2 != 1`.",
         ),
         (
             "test_rounds_alone",

@@ -127,7 +127,7 @@ def _place_in(
         trail += [(part, False) for part in body[:at]]
         statement = body[at]
         inner = _inner(statement, line)
-        if inner is None or _is_stateful(statement, inner, [part for part, _ in trail]):
+        if inner is None or _is_stateful(statement, inner, [part for part, is_around in trail if not is_around]):
             break
         trail.append((statement, True))
         body = inner

@@ -102,6 +102,10 @@ def _classify(place: Place, seen: Mapping[str, Any]) -> _Found | None:
     # The condition of what failed is in the block around it.
     blocks = [block for block in place.blocks if isinstance(block, ast.If | ast.Try)]
     whole = next((block for block in blocks if place.text(block).count("\n") < _LONGEST_BLOCK), statement)
+    sides = [str(seen.get(side, "")) for side in ("left", "right")]
+    if exception == "AssertionError" and all(sides) and not any(" at 0x" in side for side in sides):
+        # Said by unittest within a helper, and shortened there.
+        message = " != ".join(sides)
     return "check", [whole], {"subject": place.text(whole), "message": message}
 
 
@@ -190,7 +194,7 @@ def _crash(place: Place, statement: ast.stmt, exception: str, message: str) -> _
             node, expected = statement.value.args[0], "True" if name == "assertTrue" else "False"
             subject = place.text(node)
     elif isinstance(statement, ast.With):
-        subject = place.text(statement).partition("\n")[0]
+        subject = place.text(statement).partition("\n")[0] + "\n    …"
         node = ast.Tuple(elts=[item.context_expr for item in statement.items], ctx=ast.Load())
     nodes: list[ast.AST] = [node]
     if pair is not None:

@@ -113,8 +113,10 @@ def _outcome(failure: Failure, this: str) -> str:
             return _expecting(f"{this} raises {_raised(failure)}", expected)
         case "crash":
             return f"{this} raises {_raised(failure)}. It should not."
-    reason = f": {_code(_one_line(failure.message))}" if failure.message else ""
-    return f"{this} check fails{reason}."
+    reason = _one_line(failure.message)
+    if not reason:
+        return f"{this} check fails."
+    return f"{this} check fails: `{reason}`." if "`" not in reason else f"{this} check fails:\n\n{_block(reason)}"
 
 
 def _title(repository: str, notes: Sequence[str], failures: Mapping[str, Failure]) -> str:
@@ -201,7 +203,7 @@ def _block(text: str) -> str:
 def _one_line(text: str) -> str:
     flat = " ".join(re.split(r"\nassert |\n ?[-+] |\nFirst |\nDiff", text)[0].split())
     flat = re.sub(r" at 0x[0-9a-f]+", "", flat)
-    return flat if len(flat) <= 200 else flat[:199] + "…"
+    return flat if len(flat) <= 400 else flat[:399] + "…"
 
 
 def _sentence_of(note: str) -> str:
