@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import secrets
@@ -207,8 +208,9 @@ def _why_none(before: Survey, after: Survey | None) -> str:
 
 
 def _import_error(log: str, file: str) -> str:
-    after = log.partition(f"ERROR collecting {file}")[2]
-    lines = [line for line in after.splitlines() if line.startswith("E ")]
+    after = log.partition(f"ERROR collecting {file}")[2].splitlines()[1:]
+    section = itertools.takewhile(lambda line: not line.startswith(("____", "====")), after)
+    lines = [line for line in section if line.startswith("E ")]
     return " ".join(" ".join(lines[-1:]).split())[:160] or "no reason is given"
 
 
