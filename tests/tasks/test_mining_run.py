@@ -117,7 +117,9 @@ def test_a_repository_is_mined_interrupted_and_resumed(docker_client, repository
     assert "+    return x // 2" in gold
     assert "tests/" not in gold
 
-    assert mine_git(repository, suite).wait() == 0
+    process = mine_git(repository, suite)
+    process.communicate()
+    assert process.returncode == 0
     assert len(journal.read_text().splitlines()) == 4
     assert not docker_client.images.list(filters={"reference": "srl-swe/task-mining-counting*"})
 

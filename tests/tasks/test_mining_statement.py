@@ -130,6 +130,14 @@ def test_rounds_alone():
         assert result == 2 * value
 
 
+def test_loops_of_one_name():
+    box = Box()
+    for value in range(3):
+        box.add(value)
+    for value in (3, 4):
+        assert box.items[value] == value
+
+
 def test_contains():
     assert 3 in Box().items
 
@@ -219,6 +227,11 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
         (
             "test_rounds_alone",
             "    from thing import double\n\n    result = double(4)\n    result\n\nThis gives `5`. I expected `8`.",
+        ),
+        (
+            "test_loops_of_one_name",
+            "    from thing import Box\n\n    box = Box()\n\n    for value in range(3):\n        box.add(value)\n\n"
+            "    box.items[3]\n\nThis raises `IndexError` (`list index out of range`). I expected `3`.",
         ),
         (
             "test_warning",

@@ -44,11 +44,15 @@ class Place:
 
     def text(self, node: ast.AST) -> str:
         """A node's source, with the values in place of the names."""
-        return ast.unparse(substitute(node, self.values))
+        return ast.unparse(substitute(node, self._values_for(node)))
 
     def needs(self, node: ast.AST) -> set[str]:
         """Names that its source reads."""
-        return free(substitute(node, self.values))
+        return free(substitute(node, self._values_for(node)))
+
+    def _values_for(self, node: ast.AST) -> dict[str, ast.expr]:
+        """Without those that the node binds itself: an earlier loop over the same name."""
+        return {name: value for name, value in self.values.items() if name not in stored(node)}
 
 
 class _Substitution(ast.NodeTransformer):
@@ -131,12 +135,17 @@ def _place_in(
             break
         trail.append((statement, True))
         body = inner
+    loops: set[str] = set()
     parameters = {a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)}
     for block, is_around in trail:
         if is_around and isinstance(block, ast.For):
-            parameters |= {node.id for node in ast.walk(block.target) if isinstance(node, ast.Name)}
+            loops |= {node.id for node in ast.walk(block.target) if isinstance(node, ast.Name)}
     assigned = {name for part, is_around in trail if not is_around for name in assigned_names(part)}
-    known = {name: ast.parse(text, mode="eval").body for name, text in values.items() if name in parameters - assigned}
+    known = {
+        name: ast.parse(text, mode="eval").body
+        for name, text in values.items()
+        if name in parameters - assigned | loops
+    }
     return Place(
         file=file,
         tree=tree,

@@ -181,7 +181,7 @@ def _in_context(place: Place, block: ast.With, exception: str, message: str) -> 
 
 def _crash(place: Place, statement: ast.stmt, exception: str, message: str) -> _Found:
     """An exception that nobody expected."""
-    expected, subject, operator = "", place.text(statement), ""
+    expected, subject = "", place.text(statement)
     node: ast.AST = statement
     pair: tuple[ast.expr, str, ast.expr] | None = None
     if isinstance(statement, ast.Assert) and isinstance(statement.test, ast.Compare) and len(statement.test.ops) == 1:
@@ -197,13 +197,11 @@ def _crash(place: Place, statement: ast.stmt, exception: str, message: str) -> _
         subject = place.text(statement).partition("\n")[0] + "\n    …"
         node = ast.Tuple(elts=[item.context_expr for item in statement.items], ctx=ast.Load())
     nodes: list[ast.AST] = [node]
-    if pair is not None:
-        left, operator, right = pair
+    if pair is not None and pair[1] in ("==", "is"):
+        left, _, right = pair
         if _is_swapped(place, left, right):
             left, right = right, left
-        subject, nodes = place.text(left), [left]
-        if operator in ("==", "is"):
-            expected, nodes = place.text(right), [left, right]
+        subject, expected, nodes = place.text(left), place.text(right), [left, right]
     elif isinstance(statement, ast.Assert):
         subject, nodes = place.text(statement.test), [statement.test]
     fields = {"subject": subject, "expected": expected, "exception": exception, "message": message}

@@ -52,6 +52,8 @@ def secrets_of(patch: str, base: Path, tests: Iterable[str]) -> Secrets:
     known_names = {name for text in texts for name in re.findall(r"[A-Za-z_]\w*", text)}
     lines = {" ".join(line.split()) for line in added if not line.startswith("#")}
     lines = {line for line in lines - known_lines if len(line) >= _SHORTEST_LINE and re.search(r"[=(:.\[]", line)}
+    # A value alone is an example in a docstring, and may well be what a test expects.
+    lines = {line for line in lines if not line.startswith((">>>", "...")) and _identifiers(line)}
     names = {name for line in added for name in _identifiers(line)} - known_names
     around = {name for line in _lines_around(patch) for name in re.findall(r"[A-Za-z_]\w*", line)}
     tested = {name for text in tests for name in re.findall(r"[A-Za-z_]\w*", text)}

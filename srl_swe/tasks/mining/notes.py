@@ -33,7 +33,8 @@ _NOISE = (
 )
 _MENDED = re.compile(
     r"(?i)^use\s|\b(regex|regular expression|refactor\w*|rewrit\w+|by using|switched|pull request|"
-    r"remov(?:e|es|ed|ing)|backport\w*|now (?:allows?|uses?|checks?|calls?))\b"
+    r"check(?:s|ing)? (?:before|if|that|whether)|remov(?:e|es|ed|ing)|backport\w*|"
+    r"now (?:allows?|uses?|checks?|calls?))\b"
 )
 _ASIDE = re.compile(
     r"(?i)\b(docs?|docstrings?|documentation|typos?|readme|ci|github actions|travis|tox|python \d\.\d+|python_requires|"

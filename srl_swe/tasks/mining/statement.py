@@ -52,12 +52,14 @@ def draft(
         told: list[str] = []
         for failure in group:
             essence = f"{failure.steps} {tell(failure, short=True)}"
+            if told and (failure.steps, failure.subject) == (group[0].steps, group[0].subject):
+                continue  # what makes it another case is not in the words
             if essence not in shown and len(told) < _CASES:
                 told.append(tell(failure, short=bool(told) and failure.steps == group[0].steps, known=steps_shown))
                 steps_shown |= {step for step in failure.steps if step.startswith(_ONCE)}
             shown.add(essence)
         parts += told
-        if len(group) > _CASES and told:
+        if len(group) > len(told) > 0:
             parts.append(_AND_MORE)
     return "\n\n".join(parts) + "\n"
 
@@ -97,7 +99,8 @@ def _outcome(failure: Failure, this: str) -> str:
             return f"{this} is {'false' if expected == 'True' else 'true'}; it should be {expected.lower()}."
         case "compare":
             if failure.operator in ("in", "not in"):
-                came = f"{this} gives {_code(actual)}. It should" if actual else f"{this} should"
+                came = f"{this} gives {_code(actual)}" if actual else this
+                came += f"{'' if came.endswith(chr(10)) else '. '}It should" if actual else " should"
                 return f"{came} {'not ' if failure.operator == 'not in' else ''}contain {_code(expected)}."
             came = f" It is {_code(actual)}." if actual else ""
             return f"{this} should be {_RELATIONS[failure.operator]} {_code(expected)}.{came}"
