@@ -138,6 +138,11 @@ def test_loops_of_one_name():
         assert box.items[value] == value
 
 
+@pytest.mark.parametrize(("box", "expected"), [(Box(), 1), pytest.param(Box(), 2, id="x")])
+def test_argument(box, expected):
+    assert box.full() == expected
+
+
 def test_contains():
     assert 3 in Box().items
 
@@ -165,10 +170,13 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Failure | No
     (root / "thing.py").write_text(MODULE)
     folder = tmp_path_factory.mktemp("probe")
     names = [line.split("def ")[1].partition("(")[0] for line in TESTS.splitlines() if "def test_" in line]
-    functions = [n for n in names if n not in ("test_items", "test_refuses", "test_full", "test_crash")]
+    functions = [
+        n for n in names if n not in ("test_items", "test_refuses", "test_full", "test_crash", "test_argument")
+    ]
     only = [f"tests/test_thing.py::{name}" for name in functions]
     only += [f"tests/test_thing.py::TestBox::{name}" for name in ("test_items", "test_refuses", "test_full")]
     only += ["tests/test_thing.py::test_crash[a-aa]", "tests/test_thing.py::test_crash[b-bb]"]
+    only += ["tests/test_thing.py::test_argument[x]"]
     write = {"tests/test_thing.py": TESTS}
     order = {"root": str(root), "write": write, "run": list(write), "only": only}
     (folder / "order.json").write_text(json.dumps(order))
@@ -232,6 +240,10 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
             "test_loops_of_one_name",
             "    from thing import Box\n\n    box = Box()\n\n    for value in range(3):\n        box.add(value)\n\n"
             "    box.items[3]\n\nThis raises `IndexError` (`list index out of range`). I expected `3`.",
+        ),
+        (
+            "test_argument[x]",
+            "    from thing import Box\n\n    Box().full()\n\nThis gives `False`. I expected `2`.",
         ),
         (
             "test_warning",

@@ -10,6 +10,7 @@ from typing import Any
 
 from srl_swe.tasks.mining.names import assigned as assigned_names
 from srl_swe.tasks.mining.names import changed, free, is_assertion, stored
+from srl_swe.tasks.mining.parameters import argument_sources
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _BLOCKS = ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.If | ast.While | ast.Try
@@ -103,7 +104,9 @@ def find_place(seen: Mapping[str, Any], sources: Mapping[str, str]) -> Place | N
         return None
     for function, owner in _functions(tree):
         if function.name == name and function.lineno <= line <= (function.end_lineno or 0):
-            return _place_in(file, tree, function, owner, line, values)
+            written = argument_sources(function, owner, seen.get("indices", {}))
+            known = {n: ast.parse(text, mode="eval").body for n, text in values.items()}
+            return _place_in(file, tree, function, owner, line, written | known)
     return None
 
 
@@ -120,7 +123,12 @@ def _functions(tree: ast.Module) -> list[tuple[_Function, ast.ClassDef | None]]:
 
 
 def _place_in(
-    file: str, tree: ast.Module, function: _Function, owner: ast.ClassDef | None, line: int, values: Mapping[str, str]
+    file: str,
+    tree: ast.Module,
+    function: _Function,
+    owner: ast.ClassDef | None,
+    line: int,
+    values: Mapping[str, ast.expr],
 ) -> Place | None:
     trail: list[tuple[ast.stmt, bool]] = []
     body = function.body
@@ -141,11 +149,7 @@ def _place_in(
         if is_around and isinstance(block, ast.For):
             loops |= {node.id for node in ast.walk(block.target) if isinstance(node, ast.Name)}
     assigned = {name for part, is_around in trail if not is_around for name in assigned_names(part)}
-    known = {
-        name: ast.parse(text, mode="eval").body
-        for name, text in values.items()
-        if name in parameters - assigned | loops
-    }
+    known = {name: value for name, value in values.items() if name in parameters - assigned | loops}
     return Place(
         file=file,
         tree=tree,

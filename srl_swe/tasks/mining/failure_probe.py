@@ -3,7 +3,8 @@
 It stands alone (standard library and pytest; nothing of this package) and is sent as text. FOLDER holds
 ``order.json``: ``root``, ``write`` (files to lay down: path to text), ``run`` (test files), ``only`` (node ids).
 It writes ``FOLDER/failures.json``: node id to exception, message, the frames in test files (file, line, function,
-local values that have source code), and the two sides of the comparison that failed.
+local values that have source code), which case of a parametrised test it is, and the two sides of the comparison that
+failed.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Probe:
             "message": cut(str(excinfo.value)),
             "frames": frames,
             "function": original,
+            "indices": dict(getattr(getattr(item, "callspec", None), "indices", {})),
             **sides,
         }
 
