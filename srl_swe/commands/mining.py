@@ -163,12 +163,21 @@ def _summarise(steps: list[Step], results: list[MiningResult], rows: dict[str, d
 
 
 def _splits(suite: Path, split: Split, heldout: Iterable[str]) -> Callable[[str], Split]:
-    """A repository's split: that of its tasks in the suite, or as the user says."""
+    """A repository's split: as the suite's own rule says, or that of its tasks there, or as the user says."""
+    import tomllib
+
     from packaging.utils import canonicalize_name
 
     from srl_swe.tasks.folder import read_suite
 
+    file = suite / "suite.toml"
+    try:
+        rule = tomllib.loads(file.read_text("utf-8")).get("split", {}) if file.is_file() else {}
+    except ValueError as error:
+        raise ConfigError(f"{file}: {error}") from None
     there = read_suite(suite) if any((suite / "tasks").glob("*/task.toml")) else []
     known: dict[str, Split] = {task.repository: task.split for task in there}
     known |= {str(canonicalize_name(name)): "heldout" for name in heldout}
+    if rule.get("by") == "repository":
+        known, split = dict.fromkeys(rule.get("heldout", ()), "heldout"), "train"
     return lambda repository: known.get(repository, split)

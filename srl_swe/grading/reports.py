@@ -88,33 +88,6 @@ def read_report(data: bytes, key: bytes, *, expected: Collection[str], canary: s
     return Report(outcomes=outcomes, tampering=tuple(tampering), finished=finished)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
-    """What a run says where nobody knows yet which tests there are."""
-
-    outcomes: dict[str, TestOutcome]
-    """Outcome of each test that was collected."""
-    broken: tuple[str, ...]
-    """Test files that could not be collected."""
-    finished: bool
-    """Whether the run came to its end, with no record forged."""
-    log: str = ""
-    """What the run printed."""
-    seconds: float = 0.0
-    """Wall-clock seconds of the run."""
-
-
-def read_survey(data: bytes, key: bytes, *, canary: str) -> Survey:
-    """Read the records of a run of unknown tests; the canary's own are left out."""
-    records, tampering = _verified(data, key)
-    collected = [node_id for record in records if record["event"] == "collected" for node_id in record["ids"]]
-    names = [node_id for node_id in collected if node_id.partition("::")[0] != canary]
-    report = read_report(data, key, expected=names, canary=canary)
-    broken = {record["id"].partition("::")[0] for record in records if record["event"] == "collect"}
-    finished = report.finished and not tampering
-    return Survey(outcomes=report.outcomes, broken=tuple(sorted(broken)), finished=finished)
-
-
 def _verified(data: bytes, key: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     """Records up to the first that is not ours; the rest is not looked at."""
     records: list[dict[str, Any]] = []
@@ -157,3 +130,30 @@ def _judge_canary(found: dict[str, TestOutcome], canary: str, *, finished: bool)
     if outcome is not TestOutcome.PASSED and (finished or outcome is not TestOutcome.MISSING):
         problems.append(f"a test that must pass was {outcome}: {_CONTROL}")
     return problems
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What a run says where nobody knows yet which tests there are."""
+
+    outcomes: dict[str, TestOutcome]
+    """Outcome of each test that was collected."""
+    broken: tuple[str, ...]
+    """Test files that could not be collected."""
+    finished: bool
+    """Whether the run came to its end, with no record forged."""
+    log: str = ""
+    """What the run printed."""
+    seconds: float = 0.0
+    """Wall-clock seconds of the run."""
+
+
+def read_survey(data: bytes, key: bytes, *, canary: str) -> Survey:
+    """Read the records of a run of unknown tests; the canary's own are left out."""
+    records, tampering = _verified(data, key)
+    collected = [node_id for record in records if record["event"] == "collected" for node_id in record["ids"]]
+    names = [node_id for node_id in collected if node_id.partition("::")[0] != canary]
+    report = read_report(data, key, expected=names, canary=canary)
+    broken = {record["id"].partition("::")[0] for record in records if record["event"] == "collect"}
+    finished = report.finished and not tampering
+    return Survey(outcomes=report.outcomes, broken=tuple(sorted(broken)), finished=finished)

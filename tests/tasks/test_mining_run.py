@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from srl_swe import cli
+from srl_swe.commands import mining
 from srl_swe.errors import InfrastructureError, TaskError
 from srl_swe.records import RepositorySource
 from srl_swe.tasks import read_suite
@@ -265,6 +266,18 @@ def test_a_model_may_improve_the_prose_and_nothing_else(text, problem):
 def test_an_endpoint_that_does_not_answer_is_no_refusal(answer):
     with endpoint(answer) as (url, _), pytest.raises(InfrastructureError, match="/v1/chat/completions: "):
         Rewriter(url=url, model="small").rewrite(DRAFT, SECRETS)
+
+
+def test_splits_are_those_of_the_suite(tmp_path):
+    write_suite(tmp_path, name="suite", description="x")
+    there(tmp_path, "1")
+    split_of = mining._splits(tmp_path, "heldout", ["My.Pkg"])
+    assert [split_of(name) for name in ("thing", "my-pkg", "new")] == ["train", "heldout", "heldout"]
+    ruled = tmp_path / "ruled"
+    ruled.mkdir()
+    (ruled / "suite.toml").write_text('name = "ruled"\n[split]\nby = "repository"\nheldout = ["thing"]\n')
+    split_of = mining._splits(ruled, "heldout", ["new"])
+    assert [split_of(name) for name in ("thing", "my-pkg", "new")] == ["heldout", "train", "train"]
 
 
 def test_a_model_needs_an_endpoint(tmp_path, capsys):
