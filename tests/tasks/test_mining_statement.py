@@ -143,6 +143,12 @@ def test_argument(box, expected):
     assert box.full() == expected
 
 
+def test_expected_by_name():
+    number = 3
+    expected = (number, None)
+    assert double(None) == expected
+
+
 def test_contains():
     assert 3 in Box().items
 
@@ -244,6 +250,11 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
         (
             "test_argument[x]",
             "    from thing import Box\n\n    Box().full()\n\nThis gives `False`. I expected `2`.",
+        ),
+        (
+            "test_expected_by_name",
+            "    from thing import double\n\n    number = 3\n    double(None)\n\n"
+            "This raises `TypeError` (`no number`). I expected `(number, None)`.",
         ),
         (
             "test_warning",

@@ -201,6 +201,7 @@ def _crash(place: Place, statement: ast.stmt, exception: str, message: str) -> _
         left, _, right = pair
         if _is_swapped(place, left, right):
             left, right = right, left
+        right = _meaning(place, right)
         subject, expected, nodes = place.text(left), place.text(right), [left, right]
     elif isinstance(statement, ast.Assert):
         subject, nodes = place.text(statement.test), [statement.test]
@@ -238,6 +239,14 @@ def _is_expectation(place: Place, node: ast.expr) -> bool:
         is_named_so = node.id.lower().startswith(("expect", "correct", "want", "answer"))
         return is_named_so or node.id in place.values or (bool(values) and all(map(plain_literal, values)))
     return not any(isinstance(part, ast.Call | ast.Attribute | ast.Subscript) for part in ast.walk(node))
+
+
+def _meaning(place: Place, node: ast.expr) -> ast.expr:
+    """What a name was assigned, where that was once."""
+    if not isinstance(node, ast.Name):
+        return node
+    made = [part for part in place.before if node.id in assigned(part)]
+    return made[0].value if len(made) == 1 and isinstance(made[0], ast.Assign) else node
 
 
 def _own_words(message: str) -> str:
