@@ -13,7 +13,7 @@ import pytest
 from srl_swe.tasks.mining import failure_probe
 from srl_swe.tasks.mining.failures import Failure, describe
 from srl_swe.tasks.mining.leaks import Secrets, secrets_of
-from srl_swe.tasks.mining.notes import choose_notes, clean_note, entries, message_notes
+from srl_swe.tasks.mining.notes import changelog_notes, choose_notes, clean_note, entries, message_notes
 from srl_swe.tasks.mining.statement import draft, tell
 
 NOTHING = Secrets(lines=frozenset(), names=frozenset())
@@ -138,8 +138,9 @@ def test_loops_of_one_name():
         assert box.items[value] == value
 
 
+@pytest.mark.parametrize("other", [4, 5])
 @pytest.mark.parametrize(("box", "expected"), [(Box(), 1), pytest.param(Box(), 2, id="x")])
-def test_argument(box, expected):
+def test_argument(box, expected, other):
     assert box.full() == expected
 
 
@@ -182,7 +183,7 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Failure | No
     only = [f"tests/test_thing.py::{name}" for name in functions]
     only += [f"tests/test_thing.py::TestBox::{name}" for name in ("test_items", "test_refuses", "test_full")]
     only += ["tests/test_thing.py::test_crash[a-aa]", "tests/test_thing.py::test_crash[b-bb]"]
-    only += ["tests/test_thing.py::test_argument[x]"]
+    only += ["tests/test_thing.py::test_argument[x-4]"]
     write = {"tests/test_thing.py": TESTS}
     order = {"root": str(root), "write": write, "run": list(write), "only": only}
     (folder / "order.json").write_text(json.dumps(order))
@@ -248,7 +249,7 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
             "    box.items[3]\n\nThis raises `IndexError` (`list index out of range`). I expected `3`.",
         ),
         (
-            "test_argument[x]",
+            "test_argument[x-4]",
             "    from thing import Box\n\n    Box().full()\n\nThis gives `False`. I expected `2`.",
         ),
         (
@@ -336,6 +337,18 @@ def test_notes_speak_of_the_tests_and_not_of_the_fix():
     failing = "t.py::test_keep_blank_lines"
     assert choose_notes(notes, failing, forbidden=()) == ["Blank lines are kept in comments"]
     assert choose_notes(notes, failing, forbidden={"comments"}) == []
+
+
+def test_notes_are_of_the_new_release(tmp_path: Path):
+    old = "Changes\n=======\n\n1.1\n---\n\n- older\n"
+    new = "Changes\n=======\n\n1.3\n---\n\n- new\n\n1.2\n---\n\n- between\n\n1.1\n---\n\n- older\n"
+    for name, text in (("a", old), ("b", new)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "CHANGES.rst").write_text(text)
+    assert changelog_notes(tmp_path / "a", tmp_path / "b", "1.3") == ("new",)
+    assert changelog_notes(tmp_path / "a", tmp_path / "b", "1.2") == ("between",)
+    assert changelog_notes(tmp_path / "a", tmp_path / "b", "1.1") == ()
+    assert changelog_notes(tmp_path / "a", tmp_path / "b", "1.4") == ()
 
 
 def test_entries_of_change_logs():

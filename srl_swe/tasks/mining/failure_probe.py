@@ -72,9 +72,29 @@ class Probe:
             "message": cut(str(excinfo.value)),
             "frames": frames,
             "function": original,
-            "indices": dict(getattr(getattr(item, "callspec", None), "indices", {})),
+            "indices": case_indices(item),
             **sides,
         }
+
+
+def case_indices(item: pytest.Item) -> dict[str, int]:
+    """Of each parameter: which of the values that a ``parametrize`` lists the case has.
+
+    By identity: pytest's own numbering is of values that differ, over all that a test is parametrised with.
+    """
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    found: dict[str, int] = {}
+    for mark in item.iter_markers("parametrize"):
+        if len(mark.args) < 2 or not isinstance(mark.args[1], list | tuple):
+            continue
+        written = mark.args[0]
+        names = [name.strip() for name in written.split(",")] if isinstance(written, str) else list(written)
+        for index, case in enumerate(mark.args[1]):
+            values = case.values if isinstance(case, type(pytest.param())) else [case] if len(names) == 1 else case
+            if all(name in params and params[name] is value for name, value in zip(names, values, strict=True)):
+                found |= dict.fromkeys(names, index)
+                break
+    return found
 
 
 def unittest_sides(local: dict[str, Any]) -> dict[str, str]:

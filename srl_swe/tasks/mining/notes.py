@@ -10,6 +10,8 @@ from pathlib import Path
 _CHANGE_LOG = re.compile(r"(?i)^(changes|changelog|history|news|releases?|release[-_]?notes|whatsnew)(\.\w+)?$")
 _BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
 _HEADING = re.compile(r"^\s*(?:[=~^\-#*\"'`]{3,}|#+\s.*|(?i:version|release|v)?\s*v?\d+\.\d+[\w.]*\b.{0,40})\s*$")
+_VERSION_HEADING = re.compile(r"^\W*(?i:version|release|v)?\s*v?\d+\.\d+[\w.]*\b.{0,40}$")
+_LINK = re.compile(r"^\s*(?:\[[^\]]+\]:|\.\. _)")
 _NOISE = (
     (r":(?:issue|pr|gh|ghissue|bug|user|pull|commit):`[^`]*`", ""),
     (r"\([^()]*(?:#\d+|\b(?:issue|pr|gh|bug)[\s#-]*\d+)[^()]*\)", ""),
@@ -51,8 +53,13 @@ def changelog_notes(base: Path, fixed: Path, version: str) -> tuple[str, ...]:
             continue
         before = _lines(base / name)
         after = _lines(path)
-        added = [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")] if before else []
-        found += entries(added or _section(after, version))
+        added = [line[2:] for line in difflib.ndiff(before, after) if line.startswith("+ ")] if before else after
+        section = _section(after, version)
+        if section:
+            added = [line for line in section if not line.strip() or line in set(added)]
+        elif any(_VERSION_HEADING.match(line) for line in added):
+            continue  # of another release
+        found += entries(added)
     return tuple(dict.fromkeys(found))[:30]
 
 
@@ -67,7 +74,7 @@ def entries(lines: Iterable[str]) -> list[str]:
             current.clear()
 
     for line in lines:
-        if not line.strip() or (_HEADING.match(line) and not _BULLET.match(line)):
+        if not line.strip() or _LINK.match(line) or (_HEADING.match(line) and not _BULLET.match(line)):
             end()
         elif _BULLET.match(line):
             end()
@@ -141,7 +148,7 @@ def _section(lines: list[str], version: str) -> list[str]:
         return []
     found = []
     for line in lines[start + 1 :]:
-        if re.match(r"^\W*(?i:version|release|v)?\s*v?\d+\.\d+[\w.]*\b.{0,40}$", line) and not _BULLET.match(line):
+        if _VERSION_HEADING.match(line) and not _BULLET.match(line):
             break
         found.append(line)
     return found

@@ -14,7 +14,7 @@ def argument_sources(
     Args:
         function: The test.
         owner: Its class, which may be parametrised too.
-        indices: Of each parameter: which of its values the case has (pytest's ``callspec.indices``).
+        indices: Of each parameter: which of the values that are listed the case has.
     """
     found: dict[str, ast.expr] = {}
     for decorator in [*function.decorator_list, *(owner.decorator_list if owner is not None else [])]:
