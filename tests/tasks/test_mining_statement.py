@@ -250,7 +250,7 @@ def told(failures: dict[str, Failure | None], name: str) -> str:
         ),
         (
             "test_argument[x-4]",
-            "    from thing import Box\n\n    Box().full()\n\nThis gives `False`. I expected `2`.",
+            "    from thing import Box\n\n    box = Box()\n    box.full()\n\nThis gives `False`. I expected `2`.",
         ),
         (
             "test_expected_by_name",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from srl_swe.tasks.mining.names import assigned as assigned_names
@@ -106,8 +106,18 @@ def find_place(seen: Mapping[str, Any], sources: Mapping[str, str]) -> Place | N
         if function.name == name and function.lineno <= line <= (function.end_lineno or 0):
             written = argument_sources(function, owner, seen.get("indices", {}))
             known = {n: ast.parse(text, mode="eval").body for n, text in values.items()}
-            return _place_in(file, tree, function, owner, line, written | known)
+            place = _place_in(file, tree, function, owner, line, known)
+            return replace(place, trail=(*_arguments(function, written, known), *place.trail)) if place else None
     return None
+
+
+def _arguments(
+    function: _Function, written: Mapping[str, ast.expr], known: Mapping[str, ast.expr]
+) -> list[tuple[ast.stmt, bool]]:
+    """Assignments of the arguments that are no plain values: a test may change them."""
+    names = [argument.arg for argument in function.args.args if argument.arg in written and argument.arg not in known]
+    made = [ast.Assign(targets=[ast.Name(name, ast.Store())], value=written[name]) for name in names]
+    return [(ast.fix_missing_locations(statement), False) for statement in made]
 
 
 def _functions(tree: ast.Module) -> list[tuple[_Function, ast.ClassDef | None]]:
