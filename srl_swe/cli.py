@@ -56,9 +56,11 @@ def _run(args: list[str]) -> int:
 def _app() -> SubcommandApp:
     from tyro.extras import SubcommandApp
 
-    from srl_swe.commands import demo, doctor, evaluation, experts, formats, sandbox, tasks, training
+    from srl_swe.commands import demo, doctor, evaluation, experts, formats, mining, sandbox, tasks, training
 
-    app, task_commands, expert_commands, model_commands, sandbox_commands = (SubcommandApp() for _ in range(5))
+    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands = (
+        SubcommandApp() for _ in range(6)
+    )
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
     task_commands.command(tasks.show)
@@ -69,7 +71,10 @@ def _app() -> SubcommandApp:
     task_commands.command(formats.grade)
     task_commands.command(formats.split)
     task_commands.command(formats.contamination)
-    app.command(task_commands, name="tasks", help="List, show, validate, build, import and export tasks.")
+    mine_commands.command(name="pypi")(mining.mine_pypi)
+    mine_commands.command(name="git")(mining.mine_git)
+    task_commands.command(mine_commands, name="mine", help="Make tasks from releases and from commits.")
+    app.command(task_commands, name="tasks", help="List, show, validate, build, import, export and make tasks.")
     expert_commands.command(experts.record)
     app.command(expert_commands, name="experts", help="Record expert trajectories.")
     app.command(experts.replay)

@@ -34,6 +34,8 @@ class RunEvidence:
     """Path of the canary file."""
     exit_code: int = 0
     timed_out: bool = False
+    seconds: float = 0.0
+    """Wall-clock seconds of the run."""
     log: str = ""
     """The run's output, or git's words."""
     refused: tuple[str, ...] = ()
@@ -109,6 +111,7 @@ def _run_in(
         canary=fence.canary,
         exit_code=run.exit_code,
         timed_out=run.timed_out,
+        seconds=run.seconds,
         log=run.output,
         refused=applied.refused,
         must_fail=must_fail,

@@ -55,7 +55,7 @@ def read_report(data: bytes, key: bytes, *, expected: Collection[str], canary: s
         expected: The exact inventory of node ids.
         canary: Path of the canary file.
     """
-    records, tampering = _verified(data, key)
+    records, tampering = verified(data, key)
     collected: list[str] = []
     broken: set[str] = set()
     failed: set[str] = set()
@@ -93,7 +93,7 @@ def canary_tests(canary: str) -> list[str]:
     return [f"{canary}::{name}" for name in (_CONTROL, *_CANARIES)]
 
 
-def _verified(data: bytes, key: bytes) -> tuple[list[dict[str, Any]], list[str]]:
+def verified(data: bytes, key: bytes) -> tuple[list[dict[str, Any]], list[str]]:
     """Records up to the first that is not ours; the rest is not looked at."""
     records: list[dict[str, Any]] = []
     lines = data.split(b"\n")

@@ -131,7 +131,7 @@ def _from_releases(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], 
                 f"{source.fixed_version}, it has no {path}"
             )
         tests.append((path, read_text(fixed / path)))
-    changes = _source_changes(base, fixed, source.source_paths)
+    changes = source_changes(base, fixed, source.source_paths)
     if not changes:
         where = f"{declaration}: source.{'source_paths' if source.source_paths else 'fixed_version'}"
         raise TaskError(f"{where}: {source.version} and {source.fixed_version} have the same source files there")
@@ -142,8 +142,14 @@ def _from_releases(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], 
     return gold, tuple(tests)
 
 
-def _source_changes(base: Path, fixed: Path, chosen: tuple[str, ...]) -> dict[str, bytes | None]:
-    """The source files that differ: path to the fixed content, ``None`` where the fix removes the file."""
+def source_changes(base: Path, fixed: Path, chosen: tuple[str, ...]) -> dict[str, bytes | None]:
+    """The source files that differ: path to the fixed content, ``None`` where the fix removes the file.
+
+    Args:
+        base: The folder with the base state.
+        fixed: The folder with the fixed state.
+        chosen: Only these files and folders; empty: what looks like the package's sources.
+    """
     paths = {
         str(p.relative_to(root))
         for root in (base, fixed)

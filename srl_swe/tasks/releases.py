@@ -84,10 +84,41 @@ def unpack(sdist: Path, target: Path) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """A release that has a source distribution."""
+
+    version: str
+    """As the index spells it."""
+    day: str = ""
+    """When it was uploaded, such as ``2023-10-06``; empty where the index does not say."""
+
+
+@lru_cache(maxsize=256)
+def list_releases(package: str) -> tuple[Release, ...]:
+    """The final releases of a package that have a source distribution, oldest version first.
+
+    By version and not by day: successive releases of one line differ least.
+
+    Raises:
+        TaskError: there is no such package, or the index cannot be reached.
+    """
+    found: dict[Version, Release] = {}
+    for file in _listing(package):
+        try:
+            name, version = parse_sdist_filename(file.name)
+        except InvalidSdistFilename:
+            continue
+        if name == canonicalize_name(package) and not version.is_prerelease:
+            found[version] = Release(version=str(version), day=file.uploaded[:10])
+    return tuple(found[version] for version in sorted(found))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _File:
     name: str
     url: str
     sha256: str
+    uploaded: str = ""
 
 
 class _Links(HTMLParser):
@@ -118,6 +149,7 @@ def _listing(package: str) -> list[_File]:
                     name=e["filename"],
                     url=urljoin(response.url, e["url"]),
                     sha256=e.get("hashes", {}).get("sha256", ""),
+                    uploaded=e.get("upload-time") or "",
                 )
                 for e in entries
             ]

@@ -15,7 +15,7 @@ import pytest
 
 from srl_swe.errors import TaskError
 from srl_swe.tasks import releases
-from srl_swe.tasks.prepare import _source_changes
+from srl_swe.tasks.prepare import source_changes
 
 
 def make_sdist(files: dict[str, str], top: str = "abacus-1.0") -> bytes:
@@ -96,6 +96,25 @@ def test_fetches_once(index: Index, html: bool) -> None:
     assert releases.fetch_sdist("abacus", "1.0").read_bytes() == SDIST
 
 
+def test_releases_are_listed_by_version(index: Index) -> None:
+    days = {"1.10": "2021-03-01", "1.9": "2020-01-02", "2.0rc1": "2022-01-01", "1.9.1": ""}
+    files = [
+        {"filename": f"Abacus-{version}.tar.gz", "url": "/x", "upload-time": f"{day}T01:02:03Z" if day else None}
+        for version, day in days.items()
+    ]
+    files += [{"filename": "abacus-3.0-py3-none-any.whl", "url": "/x"}, {"filename": "other-1.0.zip", "url": "/x"}]
+    content = json.dumps({"files": files}).encode()
+    index.served["/simple/abacus/"] = ("application/vnd.pypi.simple.v1+json", content)
+    releases.list_releases.cache_clear()
+    found = releases.list_releases("abacus")
+    releases.list_releases.cache_clear()
+    assert [(release.version, release.day) for release in found] == [
+        ("1.9", "2020-01-02"), ("1.9.1", ""), ("1.10", "2021-03-01"),
+    ]  # fmt: skip
+    with pytest.raises(TaskError, match="has no package"):
+        releases.list_releases("nothing-there")
+
+
 def test_a_wrong_hash_is_refused(index: Index) -> None:
     index.offer("0" * 64, html=False)
     with pytest.raises(TaskError, match="the index says 0000"):
@@ -158,12 +177,12 @@ def test_what_is_source(tmp_path: Path) -> None:
             file.write_text(f"{root}{text}\n")
     (tmp_path / "old" / "abacus" / "gone.py").write_text("x\n")
     (tmp_path / "new" / "abacus" / "icon.png").write_bytes(b"\x89PNG\0\xff")
-    changes = _source_changes(tmp_path / "old", tmp_path / "new", ())
+    changes = source_changes(tmp_path / "old", tmp_path / "new", ())
     assert sorted(changes) == [
         "abacus/__init__.py", "abacus/gone.py", "abacus/grammar.txt", "abacus/sum.py", "single.py", "src/slide/rule.py"
     ]  # fmt: skip
     assert changes["abacus/gone.py"] is None
-    assert sorted(_source_changes(tmp_path / "old", tmp_path / "new", ("abacus/sum.py", "src"))) == [
+    assert sorted(source_changes(tmp_path / "old", tmp_path / "new", ("abacus/sum.py", "src"))) == [
         "abacus/sum.py",
         "src/slide/rule.py",
     ]
