@@ -1,0 +1,151 @@
+"""OpenHands: rows of ``output.jsonl`` (``history`` of events) and bare lists of events (https://docs.all-hands.dev).
+
+An event is an action or an observation. Newer ones have ids, and an observation names its ``cause``; where the model
+called a function, ``tool_call_metadata`` keeps its own words. The oldest hold an action's arguments beside its name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+from srl_swe.experts.formats.conversation import find_problem, read_call, text_of
+from srl_swe.experts.formats.fields import Field, compact
+from srl_swe.experts.formats.recordings import Recording, Turn
+from srl_swe.records import ToolCall
+
+NAME = "openhands"
+_NOT_DONE = ("system", "message", "recall", "change_agent_state", "null", "pause", "resume", "condensation")
+"""Events that are no action on the repository."""
+_TOLD = ("thought", "final_thought", "keep_prompt", "is_confirmed", "action_risk", "kernel_init_code", "action")
+_ABOUT = ("id", "timestamp", "source", "message", "cause", "args", "tool_call_metadata", "llm_metrics", "outputs")
+"""Keys beside an old action's arguments."""
+
+
+def recognises(value: Any) -> bool:
+    """Whether a row has a history of events, or is one."""
+    events = value.get("history") if isinstance(value, dict) else value
+    if not isinstance(events, list) or not events:
+        return False
+    # SWE-agent's messages have an action too, but a role with it
+    return any(isinstance(e, dict) and ("action" in e or "observation" in e) and "role" not in e for e in events[:3])
+
+
+def read(row: Field, path: PurePath) -> Recording:
+    """Read one.
+
+    Raises:
+        TrajectoryError: a field is missing or wrong.
+    """
+    bare = isinstance(row.value, list)
+    events = list((row if bare else row["history"]).members())
+    first = None if bare else row.first("instruction")
+    prompt = first.text() if first is not None else _asked(events)
+    told = None if bare else row.at("instance", "problem_statement")
+    called = any(event.get("tool_call_metadata") is not None for event in events)
+    model = None if bare else row.at("metadata", "llm_config", "model")
+    extra = {} if bare else {key: value for key, value in row.mapping().items() if key == "error" and value}
+    return Recording(
+        format=NAME,
+        task_id=path.name.partition(".")[0] if bare else _task(row, path),
+        problem=told.text() if told is not None else find_problem(prompt),
+        turns=tuple(_turns(events)),
+        dialect=NAME if called else "openhands-events",
+        model=model.text() if model is not None else "",
+        resolved=None if bare else _resolved(row),
+        extra=extra,
+    )
+
+
+def _task(row: Field, path: PurePath) -> str:
+    if (identity := row.get("instance_id")) is not None:
+        return identity.name()
+    issue = row.get("issue")  # the issue resolver's rows
+    if issue is None:
+        return path.name.partition(".")[0]
+    return f"{issue['owner'].name()}__{issue['repo'].name()}-{compact(issue['number'].value)}"
+
+
+def _resolved(row: Field) -> bool | None:
+    found = row.at("report", "resolved") or row.at("test_result", "report", "resolved") or row.get("resolved")
+    return found.flag() if found is not None else None
+
+
+def _asked(events: list[Field]) -> str:
+    for event in events:
+        action = event.get("action")
+        if action is not None and action.value == "message":
+            return text_of(event.at("args", "content") or event.get("content"))
+    return ""
+
+
+def _turns(events: list[Field]) -> Iterator[Turn]:
+    """Pair every action with its observation: the one that names it as its cause, else the next one."""
+    seen = {cause.value: event for event in events if (cause := _cause(event)) is not None}
+    for index, event in enumerate(events):
+        action = event.get("action")
+        if action is None or (event.get("source") or action).value == "user":
+            continue
+        name = action.name()
+        if name == "message" and index and _from_agent(event):
+            yield Turn(
+                thought=text_of(event.at("args", "content") or event.get("content")), observation=_answer(events, index)
+            )
+        elif name not in _NOT_DONE:
+            observation = seen.get(event.value.get("id")) if "id" in event.value else _next(events, index)
+            yield _turn(event, name, observation)
+
+
+def _cause(event: Field) -> Field | None:
+    cause = event.get("cause") if event.get("observation") is not None else None
+    return cause if cause is not None and isinstance(cause.value, int) else None
+
+
+def _from_agent(event: Field) -> bool:
+    return bool((event.get("source") or Field("agent", "")).value == "agent")
+
+
+def _next(events: list[Field], index: int) -> Field | None:
+    following = events[index + 1] if index + 1 < len(events) else None
+    return following if following is not None and following.get("observation") is not None else None
+
+
+def _answer(events: list[Field], index: int) -> str:
+    following = events[index + 1] if index + 1 < len(events) else None
+    action = following.get("action") if following is not None else None
+    return text_of(following.at("args", "content")) if following is not None and action is not None else ""
+
+
+def _turn(event: Field, name: str, observation: Field | None) -> Turn:
+    arguments = event.get("args") or event
+    thought = text_of(arguments.first("thought", "final_thought"))
+    call = _model_call(event) or _event_call(name, arguments)
+    folder = observation.at("extras", "metadata", "working_dir") if observation is not None else None
+    return Turn(
+        thought=thought,
+        call=call,
+        observation=text_of(observation.get("content")) if observation is not None else "",
+        folder=folder.text() if folder is not None else "",
+    )
+
+
+def _model_call(event: Field) -> ToolCall | None:
+    """The call as the model made it."""
+    about = event.get("tool_call_metadata")
+    choices = event.at("tool_call_metadata", "model_response", "choices")
+    message = choices[0].at("message", "tool_calls") if choices is not None and choices.value else None
+    if about is None or message is None:
+        return None
+    wanted = about.get("tool_call_id")
+    for one in message.members():
+        identity, call = read_call(one)
+        if wanted is None or identity == wanted.value:
+            return call
+    return None
+
+
+def _event_call(name: str, arguments: Field) -> ToolCall:
+    kept = {k: v for k, v in arguments.mapping().items() if k not in _TOLD and k not in _ABOUT and v is not None}
+    return ToolCall(name=name, arguments=json.dumps(kept, ensure_ascii=False))

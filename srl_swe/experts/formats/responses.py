@@ -1,0 +1,118 @@
+"""Rows in the form of OpenAI's Responses API, as NeMo-Gym keeps them (https://docs.nvidia.com/nemo/gym): rollouts of
+Claude Code, OpenCode, mini-swe-agent, Harbor's agents; and rows with an ``expected_action``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any
+
+from srl_swe.experts.formats.conversation import find_problem, text_of
+from srl_swe.experts.formats.fields import Field, compact
+from srl_swe.experts.formats.recordings import Recording, Turn
+from srl_swe.experts.formats.replies import read_reply, said_in
+from srl_swe.records import ToolCall
+
+NAME = "nemo-gym"
+_SILENT = ("claude", "opencode", "codex")
+"""In the names of agents whose last message, without a call, is the end of their work."""
+
+
+def recognises(value: Any) -> bool:
+    """Whether a row has such a request or response."""
+    if not isinstance(value, dict):
+        return False
+    response = value.get("response")
+    return "responses_create_params" in value or (isinstance(response, dict) and "output" in response)
+
+
+def read(row: Field, path: PurePath) -> Recording:
+    """Read one.
+
+    Raises:
+        TrajectoryError: a field is missing or wrong, or the row is a task without a rollout.
+    """
+    asked = row.get("responses_create_params")
+    expected = row.get("expected_action")
+    if expected is not None:
+        turns = [Turn(thought="", call=_call(expected))]
+    else:
+        turns = list(_turns(row["response"]["output"]))
+    reward = row.get("reward")
+    if reward is not None and turns:
+        turns[-1] = replace(turns[-1], reward=reward.number())
+    agent = row.at("agent_ref", "name")
+    agent_name = agent.text() if agent is not None else ""
+    model = row.at("response", "model") or (asked.get("model") if asked is not None else None)
+    return Recording(
+        format=NAME,
+        task_id=_task(row, path),
+        problem=_problem(asked),
+        turns=tuple(turns),
+        model=model.text() if model is not None else "",
+        resolved=_resolved(row),
+        falls_silent=any(name in agent_name for name in _SILENT),
+        extra={"agent": agent_name} if agent_name else {},
+    )
+
+
+def _task(row: Field, path: PurePath) -> str:
+    found = row.get("instance_id") or row.at("responses_create_params", "metadata", "instance_id") or row.get("uuid")
+    return found.name() if found is not None else path.name.partition(".")[0]
+
+
+def _problem(asked: Field | None) -> str:
+    if asked is None:
+        return ""
+    if (told := asked.at("metadata", "problem_statement")) is not None:
+        return told.text()
+    given = asked.get("input")
+    if given is None or isinstance(given.value, str):
+        return find_problem(given.text() if given is not None else "")
+    said = [text_of(item.get("content")) for item in given.members() if item.mapping().get("role") == "user"]
+    return find_problem("\n\n".join(said))
+
+
+def _resolved(row: Field) -> bool | None:
+    found = row.get("resolved")
+    if found is None:
+        report = row.at("metadata", "eval_report")  # by task: there is one
+        names = list(report.mapping()) if report is not None else []
+        found = report.at(names[0], "resolved") if report is not None and names else None
+    return found.flag() if found is not None else None
+
+
+def _turns(output: Field) -> Iterator[Turn]:
+    """Messages and reasoning are the thought of the call that follows; outputs find their calls by id."""
+    results = {item["call_id"].value: text_of(item.get("output")) for item in output.members() if _is_result(item)}
+    thoughts: list[str] = []
+    for item in output.members():
+        match item["type"].text():
+            case "message":
+                thoughts.append(text_of(item.get("content")))
+            case "reasoning":
+                thoughts.append(text_of(item.get("summary")) or text_of(item.get("content")))
+            case kind if kind.endswith("_call"):
+                called = item.first("call_id", "id")
+                observation = results.get(called.value, "") if called is not None else ""
+                yield Turn(thought=_joined(thoughts), call=_call(item), observation=observation)
+                thoughts = []
+    if rest := "\n\n".join(thoughts).strip():
+        for reply in read_reply(rest):
+            yield Turn(thought=reply.thought, call=reply.call, command=reply.command)
+
+
+def _joined(thoughts: list[str]) -> str:
+    return "\n\n".join(said_in(thought).strip() for thought in thoughts if thought.strip())
+
+
+def _is_result(item: Field) -> bool:
+    return item["type"].text().endswith("_call_output")
+
+
+def _call(item: Field) -> ToolCall:
+    name = item.get("name")
+    arguments = item.first("arguments", "input", "action")
+    tool = name.name() if name is not None else item["type"].text().removesuffix("_call")
+    return ToolCall(name=tool, arguments=compact(arguments.value if arguments is not None else {}))
