@@ -72,7 +72,7 @@ class ReplayReport:
 
 
 def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "docker") -> ReplayReport:
-    """Run every action of a trajectory in a new sandbox and compare the observations.
+    """Run every action of a trajectory in a new sandbox and compare the observations; what cannot run is passed over.
 
     Raises:
         TrajectoryError: the trajectory belongs to another task.
@@ -83,12 +83,13 @@ def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "do
             f"{trajectory.trajectory_id}: belongs to the task {trajectory.task_id}, not to {prepared.task.task_id}"
         )
     steps: list[ReplayedStep] = []
+    runnable = [(k, step) for k, step in enumerate(trajectory.steps) if step.runnable]
     ending: Ending | None = None
     resolved: bool | None = None
     environment = open_environment(prepared, max_steps=len(trajectory.steps) + 1, backend=backend)
     try:
         environment.reset()
-        for k, step in enumerate(trajectory.steps):
+        for k, step in runnable:
             observed, _, terminated, truncated, info = environment.step(format_answer(step.thought, step.action))
             ratio, drift = compare(step.observation, observed)
             steps.append(
@@ -111,7 +112,7 @@ def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "do
         trajectory_id=trajectory.trajectory_id,
         task_id=trajectory.task_id,
         steps=tuple(steps),
-        skipped=len(trajectory.steps) - len(steps),
+        skipped=len(runnable) - len(steps),
         ending=ending,
         resolved=resolved,
         stale=recorded_hash is not None and recorded_hash != prepared.task.content_hash,

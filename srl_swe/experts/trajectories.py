@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -56,6 +57,18 @@ def iter_trajectories(path: Path | str) -> Iterator[Trajectory]:
         raise TrajectoryError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not first_seen:
         raise TrajectoryError(f"{path}: holds no trajectory (the file is empty)")
+
+
+def runnable_part(trajectory: Trajectory) -> Trajectory:
+    """The trajectory without the steps whose action means nothing in our container.
+
+    Raises:
+        TrajectoryError: no step is left.
+    """
+    steps = tuple(step for step in trajectory.steps if step.runnable)
+    if not steps:
+        raise TrajectoryError(f"trajectory {trajectory.trajectory_id!r} has no action that could run")
+    return trajectory if len(steps) == len(trajectory.steps) else replace(trajectory, steps=steps)
 
 
 def write_trajectories(path: Path | str, trajectories: Iterable[Trajectory]) -> int:

@@ -22,10 +22,8 @@ from srl_swe.experts.dialects.ways import (
 )
 
 _EDITORS: dict[str, Way] = {"str_replace_editor": editor(), "str_replace_based_edit_tool": editor()}
-_NOTEBOOK = tuple(
-    "open_file goto_line scroll_up scroll_down create_file edit_file edit_file_by_replace insert_content_at_line "
-    "append_file search_dir search_file find_file".split()
-)
+_FILES = ("open_file", "goto_line", "scroll_up", "scroll_down", "create_file", "edit_file", "edit_file_by_replace")
+_NOTEBOOK = (*_FILES, "insert_content_at_line", "append_file", "search_dir", "search_file", "find_file")
 """Functions that only OpenHands' notebook has."""
 
 SHELL = Dialect(

@@ -18,7 +18,9 @@ class Workspace:
     folder: str = ""
     """Working directory, where the recording tells it."""
     file: str = ""
-    """The open file."""
+    """The open file, as the agent named it."""
+    opened_in: str = ""
+    """Where it did."""
     first: int = 1
     """First line of the window on it; where the agent edits by cursors: of the selection."""
     last: int = 1

@@ -27,7 +27,8 @@ from srl_swe.experts.dialects.dialect import (
 
 WINDOW, OVERLAP = 100, 2
 _SHOWN = re.compile(r"^(\d+):", re.MULTILINE)
-_OPENED = re.compile(r"^\[File: (.+?) \(\d+ lines total", re.MULTILINE)
+_REFUSED = re.compile(r"introduced new syntax error|changes have NOT been applied|edit was not applied", re.IGNORECASE)
+"""Our editor has no linter: an edit that it would make must not be one that was not made."""
 _END_OF_EDIT = re.compile(r"\n?end_of_edit\s*\Z")
 _RANGE = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*\Z")
 
@@ -65,8 +66,8 @@ def line_arguments(name: str, rest: str) -> dict[str, Any]:
 def _open(arguments: Arguments, workspace: Workspace) -> str:
     path = argument(arguments, "path", "filename")
     line = whole_number(arguments, "line_number") or 1
-    workspace.file = _place(path, workspace)
-    return _show(workspace, max(1, line - WINDOW // 6), told=path)
+    workspace.file, workspace.opened_in = path, workspace.folder
+    return _show(workspace, max(1, line - WINDOW // 6))
 
 
 def _goto(arguments: Arguments, workspace: Workspace) -> str:
@@ -83,8 +84,8 @@ def _scroll(pages: int) -> Way:
     return way
 
 
-def _show(workspace: Workspace, first: int, *, told: str = "") -> str:
-    path = told or _file(workspace)
+def _show(workspace: Workspace, first: int) -> str:
+    path = _file(workspace)
     shown = [int(number) for number in _SHOWN.findall(workspace.observation)]
     start, end = (shown[0], shown[-1]) if shown else (first, first + WINDOW - 1)
     workspace.first, workspace.last = start, end
@@ -93,11 +94,13 @@ def _show(workspace: Workspace, first: int, *, told: str = "") -> str:
 
 def _create(arguments: Arguments, workspace: Workspace) -> str:
     path = argument(arguments, "filename", "path")
-    workspace.file, workspace.first, workspace.last = _place(path, workspace), 1, 1
+    workspace.file, workspace.opened_in, workspace.first, workspace.last = path, workspace.folder, 1, 1
     return f"{EDITOR} create {quote(path)} --file_text ''"
 
 
 def _edit(arguments: Arguments, workspace: Workspace) -> str:
+    if _REFUSED.search(workspace.observation):
+        raise Unmapped("an edit that SWE-agent's linter took back")
     if optional(arguments, "search") is not None:
         changed = {**arguments, "path": _file(workspace)}
         return ways.replace("path", "search", "replace", everywhere="replace-all")(changed, workspace)
@@ -143,17 +146,12 @@ def _find_file(arguments: Arguments, _: Workspace) -> str:
 
 
 def _file(workspace: Workspace) -> str:
+    """The open file, from where the agent is now."""
     if not workspace.file:
         raise Unmapped("no file is open")
-    return workspace.file
-
-
-def _place(path: str, workspace: Workspace) -> str:
-    """Where a file is, wherever the agent goes next: absolute if it can be known."""
-    opened = _OPENED.search(workspace.observation)
-    if opened and opened[1].startswith("/"):
-        return opened[1]
-    return posixpath.normpath(posixpath.join(workspace.folder, path)) if workspace.folder else path
+    if workspace.folder == workspace.opened_in:
+        return workspace.file
+    return posixpath.normpath(posixpath.join(workspace.opened_in, workspace.file))
 
 
 SWE_AGENT = Dialect(

@@ -60,7 +60,7 @@ def read_conversation(messages: Iterable[Field]) -> Conversation:
     Raises:
         TrajectoryError: a message is not one.
     """
-    conversation, waiting = Conversation(), _Waiting()
+    conversation, waiting = Conversation(), Waiting()
     for message in messages:
         role = message.first("role", "from")
         name = role.name().lower() if role is not None else message["role"].text()
@@ -68,7 +68,7 @@ def read_conversation(messages: Iterable[Field]) -> Conversation:
             continue
         if name in _AGENT:
             conversation.turns += waiting.close()
-            waiting = _Waiting([*_agent_turns(message)])
+            waiting = Waiting([*_agent_turns(message)])
         elif waiting.turns:
             for call_id, text in _results(message):
                 waiting.give(call_id, text)
@@ -105,7 +105,7 @@ def _part(part: Field) -> str:
 
 
 @dataclass(slots=True)
-class _Waiting:
+class Waiting:
     """The turns of one answer, whose observations are still to come."""
 
     turns: list[tuple[str, Turn]] = field(default_factory=list)
@@ -118,9 +118,11 @@ class _Waiting:
         index = (known or empty or [len(self.turns) - 1])[0]
         self.given.setdefault(index, []).append(text)
 
-    def close(self) -> Iterator[Turn]:
+    def close(self, *, reward: float | None = None) -> Iterator[Turn]:
+        """The turns with what they were given; a reward belongs to the last."""
         for index, (_, turn) in enumerate(self.turns):
-            yield replace(turn, observation="\n".join(self.given.get(index, [])))
+            last = index == len(self.turns) - 1
+            yield replace(turn, observation="\n".join(self.given.get(index, [])), reward=reward if last else None)
 
 
 def _agent_turns(message: Field) -> Iterator[tuple[str, Turn]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.dialects.mapping import to_trajectory
-from srl_swe.experts.formats import chat, mini, nebius, openhands, ours, responses, sweagent
+from srl_swe.experts.formats import atif, chat, mini, nebius, openhands, ours, responses, sweagent
 from srl_swe.experts.formats.containers import Row, read_rows
 from srl_swe.experts.formats.fields import Field, show
 from srl_swe.experts.formats.recordings import Recording
@@ -25,7 +25,7 @@ class Format:
     read: Callable[[Field, PurePath], Recording]
 
 
-_READERS = (openhands, mini, nebius, sweagent, responses, chat)
+_READERS = (atif, openhands, mini, nebius, sweagent, responses, chat)
 FORMATS: dict[str, Format] = {module.NAME: Format(module.recognises, module.read) for module in _READERS}
 """By name; the first that recognises a row reads it. Ours (`ours.NAME`) comes before them all."""
 NAMES = (ours.NAME, *FORMATS)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from srl_swe.experts.formats.fields import compact, whole
 from srl_swe.records import ToolCall
@@ -29,6 +29,7 @@ _FENCE = re.compile(
     r"^(?P<ticks>`{3,})(?P<language>[^\n`]*)\n(?P<body>.*?)^(?P=ticks)[ \t]*$", re.DOTALL | re.MULTILINE
 )
 _SHELLS = ("bash", "sh", "shell", "mswea_bash_command")
+_THINKING = re.compile(r"\A\s*<think>(.*?)</think>(.*)\Z", re.DOTALL)
 _LABEL = re.compile(r"\A\s*(?:THOUGHT|DISCUSSION):?[ \t]*\n?")
 
 
@@ -43,6 +44,10 @@ class Reply:
 
 def read_reply(text: str) -> list[Reply]:
     """The actions in an answer's text, one as a rule; without any, all of it is thought."""
+    if (thinking := _THINKING.match(text)) and thinking[2].strip():
+        first, *rest = read_reply(thinking[2])
+        thought = "\n\n".join(part for part in (thinking[1].strip(), first.thought) if part)
+        return [replace(first, thought=thought), *rest]
     if answer := _object(text):
         return _terminus(answer) or _json(answer) or [Reply(thought=text.strip())]
     for read in (_function, _tool_call, _tag, _fence):
