@@ -18,6 +18,9 @@ from srl_swe.records import Split, Trajectory
 if TYPE_CHECKING:
     from srl_swe.experts.formats.reading import Tally
 
+_REASONS = 5
+"""Bad rows told of, for each file."""
+
 
 def trajectory_files(suite: str) -> list[Path]:
     """A suite's trajectory files, one a split: committed beside the suites, or else recorded into the cache."""
@@ -183,7 +186,7 @@ def import_files(
     rows = []
     for path, tally in tallies.items():
         formats = ", ".join(tally.formats) or "-"
-        counts = (tally.rows, tally.trajectories, tally.steps, tally.runnable, len(tally.skipped))
+        counts = (tally.rows, tally.trajectories, tally.steps, tally.runnable, tally.skipped)
         rows.append((path, formats, *counts))
     print_table(["file", "format", "rows", "trajectories", "steps", "runnable", "skipped"], rows)
     _print_reasons(tallies.values())
@@ -199,8 +202,10 @@ def _print_reasons(tallies: Iterable[Tally]) -> None:
     if not_runnable:
         print_table(["actions that cannot run, kept as text", "steps"], not_runnable.most_common())
     for tally in listed:
-        for reason in tally.skipped:
+        for reason in tally.reasons[:_REASONS]:
             console().print(f"skipped: {reason}", markup=False)
+        if tally.skipped > _REASONS:
+            console().print(f"skipped: {tally.skipped - _REASONS} more of the same file")
 
 
 def export(file: Positional[Path], *, to: Path, format: str = "srl-swe") -> int:

@@ -16,9 +16,7 @@ def show_trajectory(trajectory: Trajectory, *, lines: int) -> None:
     solved = verdict(trajectory.resolved, yes="solved", no="not solved", unknown="not verified")
     about = [Text(part) for part in (trajectory.source, trajectory.model, f"{len(trajectory.steps)} steps") if part]
     printer.print(Rule(Text(trajectory.trajectory_id, style="bold"), align="left"))
-    printer.print(
-        Text(" · ").join(Text.assemble(part) if isinstance(part, Text) else Text(part) for part in about if part)
-    )
+    printer.print(Text(" · ").join([*about, solved]))
     printer.print(Padding(Text(fold(trajectory.problem_statement, lines), style="dim"), (0, 0, 0, 2)))
     for number, step in enumerate(trajectory.steps, start=1):
         _show_step(step, number, lines)

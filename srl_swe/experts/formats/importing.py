@@ -54,7 +54,7 @@ def import_trajectories(
                 if not skip_bad:
                     raise
                 tally.rows += 1  # an unreadable file counts as one row
-                tally.skipped.append(str(error))
+                tally.skip(error)
 
     write_trajectories(out, every())
     return tallies

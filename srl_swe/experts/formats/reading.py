@@ -30,6 +30,8 @@ FORMATS: dict[str, Format] = {module.NAME: Format(module.recognises, module.read
 """By name; the first that recognises a row reads it. Ours (`ours.NAME`) comes before them all."""
 NAMES = (ours.NAME, *FORMATS)
 """Every format's name."""
+REASONS = 100
+"""Most reasons kept for a file: a file may hold millions of bad rows."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,10 +48,26 @@ class Tally:
     """Steps whose action can run in our container."""
     formats: Counter[str] = field(default_factory=Counter)
     """Rows of each format."""
-    skipped: list[str] = field(default_factory=list)
-    """Why a row was left out: file, row and field are named."""
+    skipped: int = 0
+    """Rows left out."""
+    reasons: list[str] = field(default_factory=list)
+    """Why a row was left out, of the first `REASONS` of them: file, row and field are named."""
     not_runnable: Counter[str] = field(default_factory=Counter)
     """Why an action cannot run."""
+
+    def add(self, trajectory: Trajectory) -> None:
+        """Count a row that was read."""
+        self.trajectories += 1
+        self.steps += len(trajectory.steps)
+        self.runnable += sum(step.runnable for step in trajectory.steps)
+        self.formats[trajectory.source if trajectory.source in FORMATS else ours.NAME] += 1
+        self.not_runnable.update(trajectory.provenance.get("not_runnable") or {})
+
+    def skip(self, error: TrajectoryError) -> None:
+        """Count a row that was left out."""
+        self.skipped += 1
+        if len(self.reasons) < REASONS:
+            self.reasons.append(str(error))
 
 
 def read_file(
@@ -86,9 +104,9 @@ def read_file(
         except TrajectoryError as error:
             if not skip_bad:
                 raise
-            tally.skipped.append(str(error))
+            tally.skip(error)
             continue
-        _count(trajectory, tally)
+        tally.add(trajectory)
         yield trajectory
 
 
@@ -148,11 +166,3 @@ def _outline(value: Any) -> str:
         return show(value)
     keys = [str(key) for key in value]
     return f"an object with {', '.join(keys[:8])}{' …' if len(keys) > 8 else ''}" if keys else "an empty object"
-
-
-def _count(trajectory: Trajectory, tally: Tally) -> None:
-    tally.trajectories += 1
-    tally.steps += len(trajectory.steps)
-    tally.runnable += sum(step.runnable for step in trajectory.steps)
-    tally.formats[trajectory.source if trajectory.source in FORMATS else ours.NAME] += 1
-    tally.not_runnable.update(trajectory.provenance.get("not_runnable") or {})
