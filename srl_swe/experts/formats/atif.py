@@ -12,7 +12,8 @@ from pathlib import PurePath
 from typing import Any
 
 from srl_swe.environments.actions import SUBMIT
-from srl_swe.experts.formats.conversation import Waiting, find_problem, text_of
+from srl_swe.experts.formats.content import find_problem, text_of
+from srl_swe.experts.formats.conversation import Waiting
 from srl_swe.experts.formats.fields import Field, compact
 from srl_swe.experts.formats.recordings import Recording, Turn
 from srl_swe.experts.formats.replies import read_reply, said_in

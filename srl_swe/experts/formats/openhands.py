@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from srl_swe.experts.formats.conversation import find_problem, read_call, text_of
+from srl_swe.experts.formats import openhands_sdk
+from srl_swe.experts.formats.content import find_problem, read_call, text_of
 from srl_swe.experts.formats.fields import Field, compact
 from srl_swe.experts.formats.recordings import Recording, Turn
 from srl_swe.records import ToolCall
@@ -29,8 +30,12 @@ def recognises(value: Any) -> bool:
     events = value.get("history") if isinstance(value, dict) else value
     if not isinstance(events, list) or not events:
         return False
+    first = events[0] if isinstance(events[0], list) else events[:3]
     # SWE-agent's messages have an action too, but a role with it
-    return any(isinstance(e, dict) and ("action" in e or "observation" in e) and "role" not in e for e in events[:3])
+    return any(
+        isinstance(e, dict) and ("action" in e or "observation" in e or openhands_sdk.is_event(e)) and "role" not in e
+        for e in first
+    )
 
 
 def read(row: Field, path: PurePath) -> Recording:
@@ -40,23 +45,33 @@ def read(row: Field, path: PurePath) -> Recording:
         TrajectoryError: a field is missing or wrong.
     """
     bare = isinstance(row.value, list)
-    events = list((row if bare else row["history"]).members())
-    first = None if bare else row.first("instruction")
-    prompt = first.text() if first is not None else _asked(events)
-    told = None if bare else row.at("instance", "problem_statement")
-    called = any(event.get("tool_call_metadata") is not None for event in events)
+    events = list(_flat(row if bare else row["history"]))
+    new = bool(events) and openhands_sdk.is_event(events[0].value)
+    first = None if bare else row.get("instruction")
+    prompt = first.text() if first is not None else (openhands_sdk.asked(events) if new else _asked(events))
+    told = None if bare else row.at("instance", "problem_statement") or row.at("swe_instance", "problem_statement")
+    called = new or any(event.get("tool_call_metadata") is not None for event in events)
     model = None if bare else row.at("metadata", "llm_config", "model")
     extra = {} if bare else {key: value for key, value in row.mapping().items() if key == "error" and value}
     return Recording(
         format=NAME,
         task_id=path.name.partition(".")[0] if bare else _task(row, path),
         problem=told.text() if told is not None else find_problem(prompt),
-        turns=tuple(_turns(events)),
+        turns=tuple(openhands_sdk.turns(events) if new else _turns(events)),
         dialect=NAME if called else "openhands-events",
         model=model.text() if model is not None else "",
         resolved=None if bare else _resolved(row),
         extra=extra,
     )
+
+
+def _flat(events: Field) -> Iterator[Field]:
+    """The events; the oldest files hold pairs of an action and its observation."""
+    for event in events.members():
+        if isinstance(event.value, list):
+            yield from event.members()
+        else:
+            yield event
 
 
 def _task(row: Field, path: PurePath) -> str:

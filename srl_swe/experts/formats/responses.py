@@ -3,16 +3,14 @@ Claude Code, OpenCode, mini-swe-agent, Harbor's agents; and rows with an ``expec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from srl_swe.experts.formats.conversation import find_problem, text_of
-from srl_swe.experts.formats.fields import Field, compact
+from srl_swe.experts.formats.content import find_problem, text_of
+from srl_swe.experts.formats.fields import Field
+from srl_swe.experts.formats.items import read_item_call, read_items
 from srl_swe.experts.formats.recordings import Recording, Turn
-from srl_swe.experts.formats.replies import read_reply, said_in
-from srl_swe.records import ToolCall
 
 NAME = "nemo-gym"
 _SILENT = ("claude", "opencode", "codex")
@@ -33,12 +31,11 @@ def read(row: Field, path: PurePath) -> Recording:
     Raises:
         TrajectoryError: a field is missing or wrong, or the row is a task without a rollout.
     """
-    asked = row.get("responses_create_params")
-    expected = row.get("expected_action")
+    asked, expected = row.get("responses_create_params"), row.get("expected_action")
     if expected is not None:
-        turns = [Turn(thought="", call=_call(expected))]
+        turns = [Turn(thought="", call=read_item_call(expected))]
     else:
-        turns = list(_turns(row["response"]["output"]))
+        turns = read_items(row["response"]["output"].members())
     reward = row.get("reward")
     if reward is not None and turns:
         turns[-1] = replace(turns[-1], reward=reward.number())
@@ -81,38 +78,3 @@ def _resolved(row: Field) -> bool | None:
         names = list(report.mapping()) if report is not None else []
         found = report.at(names[0], "resolved") if report is not None and names else None
     return found.flag() if found is not None else None
-
-
-def _turns(output: Field) -> Iterator[Turn]:
-    """Messages and reasoning are the thought of the call that follows; outputs find their calls by id."""
-    results = {item["call_id"].value: text_of(item.get("output")) for item in output.members() if _is_result(item)}
-    thoughts: list[str] = []
-    for item in output.members():
-        match item["type"].text():
-            case "message":
-                thoughts.append(text_of(item.get("content")))
-            case "reasoning":
-                thoughts.append(text_of(item.get("summary")) or text_of(item.get("content")))
-            case kind if kind.endswith("_call"):
-                called = item.first("call_id", "id")
-                observation = results.get(called.value, "") if called is not None else ""
-                yield Turn(thought=_joined(thoughts), call=_call(item), observation=observation)
-                thoughts = []
-    if rest := "\n\n".join(thoughts).strip():
-        for reply in read_reply(rest):
-            yield Turn(thought=reply.thought, call=reply.call, command=reply.command)
-
-
-def _joined(thoughts: list[str]) -> str:
-    return "\n\n".join(said_in(thought).strip() for thought in thoughts if thought.strip())
-
-
-def _is_result(item: Field) -> bool:
-    return item["type"].text().endswith("_call_output")
-
-
-def _call(item: Field) -> ToolCall:
-    name = item.get("name")
-    arguments = item.first("arguments", "input", "action")
-    tool = name.name() if name is not None else item["type"].text().removesuffix("_call")
-    return ToolCall(name=tool, arguments=compact(arguments.value if arguments is not None else {}))

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from srl_swe.experts.formats.conversation import find_problem, read_call, read_conversation, text_of
+from srl_swe.experts.formats.content import find_problem, read_call, text_of
+from srl_swe.experts.formats.conversation import read_conversation
 from srl_swe.experts.formats.fields import Field
 from srl_swe.experts.formats.recordings import Recording, Turn
 from srl_swe.records import ToolCall
