@@ -15,7 +15,7 @@ from srl_swe.environments.actions import SUBMIT
 from srl_swe.experts.formats.content import find_problem, text_of
 from srl_swe.experts.formats.conversation import Waiting
 from srl_swe.experts.formats.fields import Field, compact
-from srl_swe.experts.formats.recordings import Recording, Turn
+from srl_swe.experts.formats.recordings import Recording, Turn, name_of
 from srl_swe.experts.formats.replies import read_reply, said_in
 from srl_swe.records import Step, ToolCall, Trajectory
 
@@ -56,7 +56,7 @@ def read(row: Field, path: PurePath) -> Recording:
 def _task(row: Field, extra: Field | None, path: PurePath) -> str:
     """Harbor's documents do not name the task: it is in ``extra``, or else a file's or a session's name stands in."""
     named = extra.first("task_id", "instance_id", "task_name") if extra is not None else None
-    stem = path.name.partition(".")[0]
+    stem = name_of(path)
     if named is None and stem.startswith("trajectory"):
         named = row.first("trajectory_id", "session_id")
     return named.name() if named is not None else stem

@@ -9,7 +9,7 @@ from srl_swe.environments.actions import format_answer
 from srl_swe.environments.prompts import SYSTEM_PROMPT
 from srl_swe.experts.formats.conversation import read_conversation
 from srl_swe.experts.formats.fields import Field
-from srl_swe.experts.formats.recordings import Recording
+from srl_swe.experts.formats.recordings import Recording, name_of
 from srl_swe.records import Message, Step, Trajectory
 
 NAME = "chat"
@@ -41,7 +41,7 @@ def from_conversation(row: Field, path: PurePath, name: str, problem: str, turns
     extra = {"exit_status": ended.text()} if ended is not None else {}
     return Recording(
         format=name,
-        task_id=identity.name() if identity is not None else path.name.partition(".")[0],
+        task_id=identity.name() if identity is not None else name_of(path),
         problem=told.text() if told is not None else problem,
         turns=tuple(turns),
         model=model.text() if model is not None else "",

@@ -85,6 +85,10 @@ class Waiting:
         index = (known or empty or [len(self.turns) - 1])[0]
         self.given.setdefault(index, []).append(text)
 
+    def give_last(self, text: str) -> None:
+        """To the last."""
+        self.given.setdefault(len(self.turns) - 1, []).append(text)
+
     def close(self, *, reward: float | None = None) -> Iterator[Turn]:
         """The turns with what they were given; a reward belongs to the last."""
         for index, (_, turn) in enumerate(self.turns):

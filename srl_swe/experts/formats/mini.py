@@ -8,7 +8,7 @@ from typing import Any
 
 from srl_swe.experts.formats.conversation import read_conversation
 from srl_swe.experts.formats.fields import Field
-from srl_swe.experts.formats.recordings import Recording
+from srl_swe.experts.formats.recordings import Recording, name_of
 
 NAME = "mini-swe-agent"
 
@@ -34,7 +34,7 @@ def read(row: Field, path: PurePath) -> Recording:
     ended = info.at("exit_status") if info is not None else None
     return Recording(
         format=NAME,
-        task_id=identity.name() if identity is not None else path.name.partition(".")[0],
+        task_id=identity.name() if identity is not None else name_of(path),
         problem=conversation.problem,
         turns=tuple(conversation.turns),
         dialect=NAME,

@@ -6,7 +6,6 @@ called a function, ``tool_call_metadata`` keeps its own words. The oldest hold a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 from srl_swe.experts.formats import openhands_sdk
 from srl_swe.experts.formats.content import find_problem, read_call, text_of
 from srl_swe.experts.formats.fields import Field, compact
-from srl_swe.experts.formats.recordings import Recording, Turn
+from srl_swe.experts.formats.recordings import Recording, Turn, name_of
 from srl_swe.records import ToolCall
 
 NAME = "openhands"
@@ -52,16 +51,16 @@ def read(row: Field, path: PurePath) -> Recording:
     told = None if bare else row.at("instance", "problem_statement") or row.at("swe_instance", "problem_statement")
     called = new or any(event.get("tool_call_metadata") is not None for event in events)
     model = None if bare else row.at("metadata", "llm_config", "model")
-    extra = {} if bare else {key: value for key, value in row.mapping().items() if key == "error" and value}
+    error = None if bare else row.get("error")
     return Recording(
         format=NAME,
-        task_id=path.name.partition(".")[0] if bare else _task(row, path),
+        task_id=name_of(path) if bare else _task(row, path),
         problem=told.text() if told is not None else find_problem(prompt),
         turns=tuple(openhands_sdk.turns(events) if new else _turns(events)),
         dialect=NAME if called else "openhands-events",
         model=model.text() if model is not None else "",
         resolved=None if bare else _resolved(row),
-        extra=extra,
+        extra={"error": compact(error.value)} if error is not None and error.value else {},
     )
 
 
@@ -79,7 +78,7 @@ def _task(row: Field, path: PurePath) -> str:
         return identity.name()
     issue = row.get("issue")  # the issue resolver's rows
     if issue is None:
-        return path.name.partition(".")[0]
+        return name_of(path)
     return f"{issue['owner'].name()}__{issue['repo'].name()}-{compact(issue['number'].value)}"
 
 
@@ -109,7 +108,9 @@ def _turns(events: list[Field]) -> Iterator[Turn]:
                 thought=text_of(event.at("args", "content") or event.get("content")), observation=_answer(events, index)
             )
         elif name not in _NOT_DONE:
-            observation = seen.get(event.value.get("id")) if "id" in event.value else _next(events, index)
+            number = event.get("id")
+            known = number is not None and isinstance(number.value, int)
+            observation = seen.get(number.value) if number is not None and known else _next(events, index)
             yield _turn(event, name, observation)
 
 
@@ -163,4 +164,4 @@ def _model_call(event: Field) -> ToolCall | None:
 
 def _event_call(name: str, arguments: Field) -> ToolCall:
     kept = {k: v for k, v in arguments.mapping().items() if k not in _TOLD and k not in _ABOUT and v is not None}
-    return ToolCall(name=name, arguments=json.dumps(kept, ensure_ascii=False))
+    return ToolCall(name=name, arguments=compact(dict(kept)))

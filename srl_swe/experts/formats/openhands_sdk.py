@@ -45,7 +45,7 @@ def turns(events: Sequence[Field]) -> Iterator[Turn]:
             if identity(event.get("source")) == "agent":
                 waiting.turns.append(("", Turn(thought=joined(_reasoning(event), content))))
             elif waiting.turns:
-                waiting.give("", content)
+                waiting.give_last(content)
     yield from waiting.close()
 
 

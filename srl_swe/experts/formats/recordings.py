@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from srl_swe.records import ToolCall
@@ -53,3 +54,14 @@ class Recording:
     """Whether this agent ends its work by a message without an action."""
     extra: dict[str, Any] = field(default_factory=dict)
     """More about where it comes from, for the trajectory's provenance."""
+
+
+_SUFFIXES = (".gz", ".zst", ".zstd", ".jsonl", ".ndjson", ".json", ".traj", ".yaml", ".yml", ".parquet")
+
+
+def name_of(path: PurePath) -> str:
+    """A file's name without what tells its kind: the task's name, where a row does not say it."""
+    name = path.name
+    while suffix := next((suffix for suffix in _SUFFIXES if name.endswith(suffix) and name != suffix), None):
+        name = name.removesuffix(suffix)
+    return name

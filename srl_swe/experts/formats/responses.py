@@ -10,7 +10,7 @@ from typing import Any
 from srl_swe.experts.formats.content import find_problem, text_of
 from srl_swe.experts.formats.fields import Field
 from srl_swe.experts.formats.items import read_item_call, read_items
-from srl_swe.experts.formats.recordings import Recording, Turn
+from srl_swe.experts.formats.recordings import Recording, Turn, name_of
 
 NAME = "nemo-gym"
 _SILENT = ("claude", "opencode", "codex")
@@ -56,7 +56,7 @@ def read(row: Field, path: PurePath) -> Recording:
 
 def _task(row: Field, path: PurePath) -> str:
     found = row.get("instance_id") or row.at("responses_create_params", "metadata", "instance_id") or row.get("uuid")
-    return found.name() if found is not None else path.name.partition(".")[0]
+    return found.name() if found is not None else name_of(path)
 
 
 def _problem(asked: Field | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from srl_swe.experts.formats.content import find_problem, read_call, text_of
 from srl_swe.experts.formats.conversation import read_conversation
 from srl_swe.experts.formats.fields import Field
-from srl_swe.experts.formats.recordings import Recording, Turn
+from srl_swe.experts.formats.recordings import Recording, Turn, name_of
 from srl_swe.records import ToolCall
 
 NAME = "swe-agent"
@@ -51,7 +51,7 @@ def read(row: Field, path: PurePath) -> Recording:
     exit_status = row.at("info", "exit_status")
     return Recording(
         format=NAME,
-        task_id=identity.name() if identity is not None else path.name.partition(".traj")[0],
+        task_id=identity.name() if identity is not None else name_of(path),
         problem=problem,
         turns=turns,
         dialect=NAME,
