@@ -147,6 +147,10 @@ def build_trajectory(record: Any, *, where: str) -> Trajectory:
         raise TrajectoryError(f"{where}: resolved: expected true, false or null, found {_show(resolved)}")
     if not isinstance(provenance, dict):
         raise TrajectoryError(f"{where}: provenance: expected an object, found {_show(provenance)}")
+    try:  # what is read can be written again
+        json.dumps(provenance, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise TrajectoryError(f"{where}: provenance: cannot be written as JSON: {error}") from error
     return Trajectory(
         **texts,  # type: ignore[arg-type]  # the split was checked just above
         steps=_steps(record["steps"], where=where),
@@ -170,11 +174,15 @@ def _steps(value: Any, *, where: str) -> tuple[Step, ...]:
         runnable, reward = step.get("runnable", True), step.get("reward")
         if not isinstance(runnable, bool):
             raise TrajectoryError(f"{where}: {prefix}.runnable: expected true or false, found {_show(runnable)}")
-        if reward is not None and (isinstance(reward, bool) or not isinstance(reward, int | float)):
-            raise TrajectoryError(f"{where}: {prefix}.reward: expected a number, found {_show(reward)}")
+        if reward is not None and not _is_finite(reward):
+            raise TrajectoryError(f"{where}: {prefix}.reward: expected a finite number, found {_show(reward)}")
         call = _call(step["call"], where=where, field=f"{prefix}.call") if "call" in step else None
         steps.append(Step(**texts, call=call, runnable=runnable, reward=reward))
     return tuple(steps)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 
 def _call(value: Any, *, where: str, field: str) -> ToolCall:
