@@ -160,6 +160,7 @@ def import_files(
     format: str | None = None,
     split: Split = "train",
     skip_bad: bool = False,
+    reports: tuple[Path, ...] = (),
 ) -> int:
     """Read trajectories of other agents into one file of ours, and say what became of every row.
 
@@ -170,11 +171,15 @@ def import_files(
             default each row's is told by its content.
         split: The split that the trajectories are given.
         skip_bad: Leave out rows that cannot be read, and say why, instead of stopping at the first.
+        reports: Reports of an evaluation (SWE-bench's, SWE-smith's, mini-swe-agent's): whether a task was solved, for
+            trajectories that do not say it themselves.
     """
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from srl_swe.experts.formats.importing import import_trajectories
+    from srl_swe.experts.formats.outcomes import read_outcomes
 
+    outcomes = read_outcomes(reports)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console(stderr=True), transient=True) as progress:
         bar = progress.add_task("reading")
@@ -182,7 +187,9 @@ def import_files(
         def report(path: Path, tally: Tally) -> None:
             progress.update(bar, description=f"{path}: {tally.rows} rows, {tally.steps} steps")
 
-        tallies = import_trajectories(files, to, format=format, split=split, skip_bad=skip_bad, on_progress=report)
+        tallies = import_trajectories(
+            files, to, format=format, split=split, skip_bad=skip_bad, outcomes=outcomes, on_progress=report
+        )
     rows = []
     for path, tally in tallies.items():
         formats = ", ".join(tally.formats) or "-"

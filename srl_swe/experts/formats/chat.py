@@ -18,7 +18,7 @@ _KEYS = ("messages", "conversations", "conversation")
 
 def recognises(value: Any) -> bool:
     """Whether a row has messages."""
-    return isinstance(value, dict) and any(isinstance(value.get(key), list | str) for key in _KEYS)
+    return isinstance(value, dict) and any(value.get(key) is not None for key in _KEYS)
 
 
 def read(row: Field, path: PurePath) -> Recording:

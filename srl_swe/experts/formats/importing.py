@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from srl_swe.errors import TrajectoryError
@@ -19,6 +20,7 @@ def import_trajectories(
     format: str | None = None,
     split: Split = "train",
     skip_bad: bool = False,
+    outcomes: Mapping[str, bool] | None = None,
     on_progress: Callable[[Path, Tally], None] | None = None,
 ) -> dict[Path, Tally]:
     """Read every file and write one; what became of each file's rows. Nothing is written where anything is refused.
@@ -29,6 +31,7 @@ def import_trajectories(
         format: See `read_file`.
         split: See `read_file`.
         skip_bad: Leave out rows, and whole files, that cannot be read, and note them.
+        outcomes: By task, whether it was solved (see `read_outcomes`), for trajectories that do not say it.
         on_progress: Called after each trajectory.
 
     Raises:
@@ -47,7 +50,7 @@ def import_trajectories(
                 for trajectory in read_file(
                     path, format=format, split=split, skip_bad=skip_bad, tally=tally, names=names
                 ):
-                    yield trajectory
+                    yield _with_outcome(trajectory, outcomes or {})
                     if on_progress:
                         on_progress(path, tally)
             except TrajectoryError as error:
@@ -58,6 +61,12 @@ def import_trajectories(
 
     write_trajectories(out, every())
     return tallies
+
+
+def _with_outcome(trajectory: Trajectory, outcomes: Mapping[str, bool]) -> Trajectory:
+    if trajectory.resolved is not None or trajectory.task_id not in outcomes:
+        return trajectory
+    return replace(trajectory, resolved=outcomes[trajectory.task_id])
 
 
 def _all_files(files: Sequence[Path]) -> list[Path]:

@@ -25,7 +25,7 @@ def recognises(value: Any) -> bool:
         return False
     steps, history = value.get("trajectory"), value.get("history")
     if isinstance(steps, list):
-        return "info" in value or not steps or (isinstance(steps[0], dict) and "action" in steps[0])
+        return "info" in value or any(isinstance(step, dict) and "action" in step for step in steps)
     return isinstance(history, list) and bool(history) and isinstance(history[0], dict) and "role" in history[0]
 
 

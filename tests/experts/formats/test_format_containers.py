@@ -14,6 +14,7 @@ import pytest
 
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.formats.importing import import_trajectories
+from srl_swe.experts.formats.outcomes import read_outcomes
 from srl_swe.experts.formats.reading import REASONS, Tally, read_file
 from srl_swe.experts.trajectories import read_trajectories
 
@@ -149,6 +150,32 @@ def test_many_files_into_one(tmp_path: Path) -> None:
     ids = [t.trajectory_id for t in read_trajectories(out) if t.task_id == "owner__repo-9"]
     assert ids == [f"owner__repo-9@chat-{k}" for k in range(3)]
     assert sum(t.steps for t in tallies.values()) == sum(len(t.steps) for t in read_trajectories(out))
+
+
+@pytest.mark.parametrize(
+    ("report", "outcomes"),
+    [
+        ({"instance_id": "a", "resolved": True}, {"a": True}),
+        ({"a": {"resolved": True}, "b": {"resolved": False}}, {"a": True, "b": False}),
+        ({"resolved_ids": ["a"], "unresolved_ids": ["b"], "total_instances": 2}, {"a": True, "b": False}),
+        ({"ids_resolved": ["a"], "ids_unresolved": []}, {"a": True}),
+        ({"resolved": False}, {"task-7": False}),
+    ],
+)
+def test_outcomes(tmp_path: Path, report: Any, outcomes: dict[str, bool]) -> None:
+    path = tmp_path / "task-7/report.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(report))
+    assert read_outcomes([path, path]) == outcomes
+
+
+@pytest.mark.parametrize(
+    "report", [{}, [], 3, {"a": {}}, {"resolved": "x"}, {"resolved_ids": ["a"], "unresolved_ids": ["a"]}]
+)
+def test_what_is_no_report(tmp_path: Path, report: Any) -> None:
+    (tmp_path / "report.json").write_text(json.dumps(report))
+    with pytest.raises(TrajectoryError, match=r"report\.json:1: "):
+        read_outcomes([tmp_path / "report.json"])
 
 
 MEASURE = """

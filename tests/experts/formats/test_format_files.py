@@ -12,7 +12,10 @@ import pytest
 from shared_trajectories import FOLDER, needs_shared_trajectories
 
 from srl_swe.errors import TrajectoryError
+from srl_swe.experts.formats.importing import import_trajectories
+from srl_swe.experts.formats.outcomes import read_outcomes
 from srl_swe.experts.formats.reading import Tally, read_file
+from srl_swe.experts.trajectories import read_trajectories
 from srl_swe.records import Step, Trajectory
 
 pytestmark = needs_shared_trajectories
@@ -171,3 +174,22 @@ def test_calls_are_kept_to_the_character() -> None:
     called = [c["function"]["arguments"] for m in row["messages"] for c in m.get("tool_calls") or []]
     steps: tuple[Step, ...] = read("mini-swe-agent-2/pvlib__pvlib-python-1072.traj.json")[0][0].steps
     assert [step.call.arguments for step in steps if step.call] == called
+
+
+def test_official_outcomes_are_joined_to_their_trajectories(tmp_path: Path) -> None:
+    outcomes = read_outcomes([FOLDER / "mini-swe-agent-1/reports.jsonl"])
+    files = sorted((FOLDER / "mini-swe-agent-1").glob("*.traj.json"))
+    import_trajectories(files, tmp_path / "t.jsonl", outcomes=outcomes)
+    reported = [json.loads(line) for line in (FOLDER / "mini-swe-agent-1/reports.jsonl").read_text().splitlines()]
+    solved = {row["instance_id"]: row["resolved"] for row in reported}
+    read_back = {t.task_id: t.resolved for t in read_trajectories(tmp_path / "t.jsonl")}
+    assert read_back == {task: resolved for task, resolved in solved.items() if task in read_back}
+    assert set(read_back.values()) == {True, False}
+
+
+def test_outcomes_of_swe_smith() -> None:
+    folder = FOLDER / "swe-smith/run_evaluation"
+    each = {path.parent.name: json.loads(path.read_text())["resolved"] for path in folder.glob("*/report.json")}
+    assert read_outcomes(folder.glob("*/report.json")) == each
+    summary = read_outcomes([folder / "report.json"])
+    assert each.items() <= summary.items()
