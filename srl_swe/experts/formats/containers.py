@@ -72,7 +72,9 @@ def _open(path: Path, start: bytes) -> IO[bytes]:
     try:
         import zstandard
     except ImportError as error:
-        raise MissingDependencyError(f"{path}: is compressed by zstandard: pip install zstandard") from error
+        raise MissingDependencyError(
+            f"{path}: is compressed by zstandard: pip install 'srl-swe[trajectories]'"
+        ) from error
     import io
 
     reader = zstandard.ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True, closefd=True)
@@ -151,7 +153,7 @@ def _parquet(path: Path) -> Iterator[Row]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingDependencyError(f"{path}: is a Parquet file: pip install pyarrow") from error
+        raise MissingDependencyError(f"{path}: is a Parquet file: pip install 'srl-swe[trajectories]'") from error
     number = 0
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
@@ -168,7 +170,7 @@ def _yaml(path: Path) -> Iterator[Row]:
     try:
         import yaml
     except ImportError as error:
-        raise MissingDependencyError(f"{path}: is a YAML file: pip install pyyaml") from error
+        raise MissingDependencyError(f"{path}: is a YAML file: pip install 'srl-swe[trajectories]'") from error
     where = f"{path}:1"
     try:
         yield Row(where, yaml.safe_load(path.read_bytes()))
