@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from srl_swe.environments.actions import format_answer
+from srl_swe.environments.actions import NO_THOUGHT, format_action, format_answer
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.oracle import open_environment, verdict_of
-from srl_swe.records import Ending, PreparedTask, Trajectory
+from srl_swe.records import Ending, PreparedTask, Step, Trajectory
 from srl_swe.rewards.similarity import similarity
 
 _VARYING: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -90,7 +90,7 @@ def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "do
     try:
         environment.reset()
         for k, step in runnable:
-            observed, _, terminated, truncated, info = environment.step(format_answer(step.thought, step.action))
+            observed, _, terminated, truncated, info = environment.step(_answer(step))
             ratio, drift = compare(step.observation, observed)
             steps.append(
                 ReplayedStep(
@@ -116,6 +116,15 @@ def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "do
         ending=ending,
         resolved=resolved,
         stale=recorded_hash is not None and recorded_hash != prepared.task.content_hash,
+    )
+
+
+def _answer(step: Step) -> str:
+    """The step as an answer that the environment takes, with a thought or without."""
+    return (
+        format_answer(step.thought, step.action)
+        if step.thought.strip()
+        else f"{NO_THOUGHT}\n{format_action(step.action)}"
     )
 
 

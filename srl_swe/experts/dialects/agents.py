@@ -76,6 +76,7 @@ OPENHANDS_EVENTS = Dialect(
 
 CLAUDE_CODE = Dialect(
     name="claude-code",
+    falls_silent=True,
     tools={
         "Bash": shell(),
         "Read": view("file_path", first="offset", count="limit"),
@@ -100,6 +101,7 @@ CLAUDE_CODE = Dialect(
 
 OPENCODE = Dialect(
     name="opencode",
+    falls_silent=True,
     tools={
         "bash": shell(),
         "read": view("filePath", first="offset", count="limit"),
@@ -121,6 +123,7 @@ OPENCODE = Dialect(
 
 CODEX = Dialect(
     name="codex",
+    falls_silent=True,
     tools={
         "shell": shell(),
         "shell_command": shell(),
@@ -135,6 +138,28 @@ CODEX = Dialect(
 )
 """https://github.com/openai/codex."""
 
+GEMINI = Dialect(
+    name="gemini-cli",
+    falls_silent=True,
+    tools={
+        "run_shell_command": shell(),
+        "read_file": view("absolute_path", "file_path", first="offset", count="limit"),
+        "write_file": write("file_path", "content"),
+        "replace": replace("file_path", "old_string", "new_string"),
+        "edit": replace("file_path", "old_string", "new_string"),
+        "search_file_content": grep(),
+        "grep_search": grep(),
+        "glob": glob(),
+        "list_directory": list_folder("path"),
+        "write_todos": nothing("a plan"),
+        "todo_write": nothing("a plan"),
+        "save_memory": nothing("a note"),
+        "web_fetch": nothing("a web page"),
+        "google_web_search": nothing("a web search"),
+    },
+)
+"""https://github.com/google-gemini/gemini-cli; Qwen Code speaks it too."""
+
 TERMINUS = Dialect(
     name="terminus",
     tools={
@@ -147,6 +172,6 @@ TERMINUS = Dialect(
 
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
-    for dialect in (SHELL, SWE_AGENT, OPENHANDS, OPENHANDS_EVENTS, CLAUDE_CODE, OPENCODE, CODEX, TERMINUS)
+    for dialect in (SHELL, SWE_AGENT, OPENHANDS, OPENHANDS_EVENTS, CLAUDE_CODE, OPENCODE, CODEX, GEMINI, TERMINUS)
 }
 """By name; of those that know equally many of a recording's tools, the first is taken."""

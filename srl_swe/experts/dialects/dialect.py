@@ -46,6 +46,8 @@ class Dialect:
     """Tools that are called by a command line: their parameters, in order. Any other line is for the shell."""
     submission: str = ""
     """What a shell command holds that ends the agent's work."""
+    falls_silent: bool = False
+    """Whether the agent ends its work by an answer without an action."""
 
 
 def argument(arguments: Arguments, *names: str) -> str:

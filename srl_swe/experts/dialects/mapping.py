@@ -75,7 +75,7 @@ def _steps(recording: Recording, dialect: Dialect) -> tuple[list[Step], Counter[
 
 def _action(turn: Turn, dialect: Dialect, workspace: Workspace, *, last: bool, recording: Recording) -> str:
     if not turn.acts:
-        if last and recording.falls_silent:
+        if last and (recording.falls_silent or dialect.falls_silent):
             return SUBMIT
         raise Unmapped("an answer without an action")
     own = read_line(turn.command) if dialect.lines and turn.command else None

@@ -86,11 +86,11 @@ def _range(lines: object) -> str:
     return f" --view_range {numbers[0]} {numbers[1]}"
 
 
-def view(path: str, *, first: str = "", count: str = "", last: str = "") -> Way:
+def view(*path: str, first: str = "", count: str = "", last: str = "") -> Way:
     """Show a file, or some of its lines; lines count from 1."""
 
     def way(arguments: Arguments, _: Workspace) -> str:
-        name = quote(argument(arguments, path))
+        name = quote(argument(arguments, *path))
         start, many, end = (whole_number(arguments, key) for key in (first, count, last))
         if start is None and many is None and end in (None, -1):
             return f"{EDITOR} view {name}"

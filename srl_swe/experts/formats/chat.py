@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Any
 
-from srl_swe.environments.actions import format_answer
+from srl_swe.environments.actions import NO_THOUGHT, format_action, format_answer
 from srl_swe.environments.prompts import SYSTEM_PROMPT
 from srl_swe.experts.formats.conversation import read_conversation
 from srl_swe.experts.formats.fields import Field
@@ -82,7 +82,8 @@ def _messages(trajectory: Trajectory) -> list[Message]:
 def _answer(step: Step) -> str:
     if not step.runnable:
         return f"{step.thought}\n\n{step.action}".strip()
-    return format_answer(step.thought.replace("</think>", ""), step.action)
+    thought = step.thought.replace("</think>", "").strip()
+    return format_answer(thought, step.action) if thought else f"{NO_THOUGHT}\n{format_action(step.action)}"
 
 
 def _about(trajectory: Trajectory) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def _agent_turns(message: Field) -> Iterator[tuple[str, Turn]]:
         yield from zip([*ids, *[""] * (len(turns) - len(ids))], turns, strict=False)
         return
     said = text_of(message.first("content", "value", "text"))
-    reasoning = text_of(message.first("reasoning_content", "reasoning", "thinking"))
+    reasoning = text_of(message.first("reasoning_content", "reasoning", "thinking", "thinking_blocks"))
     calls = list(_calls(message))
     if calls:
         thought = joined(reasoning, said_in(said))

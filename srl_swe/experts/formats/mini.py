@@ -16,7 +16,9 @@ NAME = "mini-swe-agent"
 def recognises(value: Any) -> bool:
     """Whether a row says so itself, or is a bare list of messages."""
     if isinstance(value, dict):
-        return str(value.get("trajectory_format", "")).startswith(NAME)
+        info = value.get("info")  # all that the first versions had to say
+        named = str(value.get("trajectory_format", "")).startswith(NAME)
+        return named or ("messages" in value and isinstance(info, dict) and "exit_status" in info)
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and "role" in value[0]
 
 

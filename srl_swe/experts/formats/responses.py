@@ -13,8 +13,6 @@ from srl_swe.experts.formats.items import read_item_call, read_items
 from srl_swe.experts.formats.recordings import Recording, Turn, name_of
 
 NAME = "nemo-gym"
-_SILENT = ("claude", "opencode", "codex")
-"""In the names of agents whose last message, without a call, is the end of their work."""
 
 
 def recognises(value: Any) -> bool:
@@ -49,7 +47,6 @@ def read(row: Field, path: PurePath) -> Recording:
         turns=tuple(turns),
         model=model.text() if model is not None else "",
         resolved=_resolved(row),
-        falls_silent=any(name in agent_name for name in _SILENT),
         extra={"agent": agent_name} if agent_name else {},
     )
 

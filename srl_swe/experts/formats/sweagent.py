@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 
-from srl_swe.experts.formats.content import find_problem, read_call, text_of
+from srl_swe.experts.formats.content import find_problem, joined, read_call, text_of
 from srl_swe.experts.formats.conversation import read_conversation
 from srl_swe.experts.formats.fields import Field
 from srl_swe.experts.formats.recordings import Recording, Turn, name_of
@@ -69,15 +69,16 @@ def _steps(steps: Field, messages: list[Field]) -> Iterator[Turn]:
     position = 0
     for step in steps.members():
         action = step["action"].text()
-        call = None
+        call, reasoning = None, ""
         for index in range(position, len(acting)):
             if (said := acting[index].get("action")) is not None and said.value == step["action"].value:
                 call, position = _called(acting[index]), index + 1
+                reasoning = text_of(acting[index].get("thinking_blocks"))
                 break
         thought = step.first("thought", "response")
         observation = step.get("observation")
         yield Turn(
-            thought=thought.text() if thought is not None else "",
+            thought=joined(reasoning, thought.text() if thought is not None else ""),
             call=call,
             command=action,
             observation=text_of(observation),

@@ -66,6 +66,8 @@ PLAIN = [
     ("mini-swe-agent", line("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git diff"), "submit"),
     ("terminus", call("bash_command", keystrokes="cd src\nls\n", duration=1.0), "cd src\nls"),
     ("terminus", call("mark_task_complete"), "submit"),
+    ("gemini-cli", call("run_shell_command", command="ls", description="x"), "ls"),
+    ("gemini-cli", call("read_file", file_path="a"), "str_replace_editor view a"),
     ("swe-agent", line("find_file 'a b.py' src"), "find src -name 'a b.py'"),
     ("swe-agent", line('search_dir "x y"'), "grep -rnI --exclude-dir='.?*' -- 'x y' ."),
     ("swe-agent", line("search_file x src/a.py"), "grep -n -- x src/a.py"),
@@ -241,8 +243,10 @@ def test_only_the_last_submission_ends_the_work() -> None:
 
 def test_an_agent_that_falls_silent_has_finished() -> None:
     talk = Turn(thought="All done.")
-    assert [s.action for s in steps_of("claude-code", talk, talk, falls_silent=True)] == ["All done.", "submit"]
-    assert [s.runnable for s in steps_of("claude-code", talk, talk)] == [False, False]
+    for dialect in ("claude-code", "opencode", "codex", "gemini-cli"):
+        assert [s.action for s in steps_of(dialect, talk, talk)] == ["All done.", "submit"]
+    assert [s.action for s in steps_of("mini-swe-agent", talk, talk, falls_silent=True)] == ["All done.", "submit"]
+    assert [s.runnable for s in steps_of("mini-swe-agent", talk, talk)] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -254,6 +258,7 @@ def test_an_agent_that_falls_silent_has_finished() -> None:
         (["execute_bash", "think", "finish"], "openhands"),
         (["shell", "apply_patch"], "codex"),
         (["bash_command"], "terminus"),
+        (["run_shell_command", "replace"], "gemini-cli"),
         (["bash"], "mini-swe-agent"),
         (["fly"], "mini-swe-agent"),
         ([], "mini-swe-agent"),
