@@ -26,7 +26,7 @@ def import_trajectories(
     """Read every file and write one; what became of each file's rows. Nothing is written where anything is refused.
 
     Args:
-        files: Files, or folders that stand for every file in them.
+        files: Files, or folders that stand for every file in them; never ``out`` itself.
         out: The file to write.
         format: See `read_file`.
         split: See `read_file`.
@@ -39,7 +39,7 @@ def import_trajectories(
         MissingDependencyError: the package for a kind of file is not installed.
         StorageError: ``out`` cannot be written.
     """
-    tallies = {path: Tally() for path in _all_files(files)}
+    tallies = {path: Tally() for path in _all_files(files) if path.resolve() != out.resolve()}
     if not tallies:
         raise TrajectoryError(f"no files in {', '.join(map(str, files))}")
 

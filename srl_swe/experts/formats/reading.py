@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
-from srl_swe.errors import TrajectoryError
+from srl_swe.errors import ConfigError, TrajectoryError
 from srl_swe.experts.dialects.mapping import to_trajectory
 from srl_swe.experts.formats import atif, chat, mini, nebius, openhands, ours, responses, sweagent
 from srl_swe.experts.formats.containers import Row, read_rows
@@ -90,13 +90,14 @@ def read_file(
         names: How often each trajectory id was given before, so that ids stay unique over several files.
 
     Raises:
+        ConfigError: there is no such format.
         TrajectoryError: the file or, without ``skip_bad``, a row cannot be read; file, row and field are named.
         MissingDependencyError: the package for this kind of file is not installed.
     """
     path = Path(path)
     tally, names = tally if tally is not None else Tally(), names if names is not None else Counter()
     if format is not None and format not in NAMES:
-        raise TrajectoryError(f"{path}: no format {format!r}; known: {', '.join(NAMES)}")
+        raise ConfigError(f"no format {format!r}; known: {', '.join(NAMES)}")
     for row in read_rows(path, one_row=_is_one_row):
         tally.rows += 1
         try:

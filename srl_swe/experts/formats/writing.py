@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from srl_swe.errors import MalformedActionError, TrajectoryError
+from srl_swe.errors import ConfigError, MalformedActionError, TrajectoryError
 from srl_swe.experts.formats import atif, chat, ours
 from srl_swe.experts.trajectories import write_trajectories
 from srl_swe.files import replacing
@@ -28,14 +28,15 @@ def write_file(path: Path | str, trajectories: Iterable[Trajectory], *, format: 
     """Write a file atomically, in one of `NAMES`; returns how many trajectories were written.
 
     Raises:
-        TrajectoryError: there is nothing to write, the format is not known, or a value cannot be written.
+        ConfigError: there is no such format.
+        TrajectoryError: there is nothing to write, or a value cannot be written.
         StorageError: the disk is full, the folder is read-only …
     """
     path = Path(path)
     if format == ours.NAME:
         return write_trajectories(path, trajectories)
     if format not in WRITERS:
-        raise TrajectoryError(f"{path}: no format {format!r} to write; known: {', '.join(NAMES)}")
+        raise ConfigError(f"no format {format!r} to write; known: {', '.join(NAMES)}")
     written = 0
     with replacing(path) as out:
         for trajectory in trajectories:

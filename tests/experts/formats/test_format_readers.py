@@ -9,7 +9,7 @@ from typing import Any
 import format_samples as samples
 import pytest
 
-from srl_swe.errors import TrajectoryError
+from srl_swe.errors import ConfigError, TrajectoryError
 from srl_swe.experts.formats.reading import NAMES, read_file, recognise
 from srl_swe.records import Trajectory
 
@@ -209,7 +209,7 @@ def test_a_format_may_be_forced(tmp_path: Path) -> None:
     with pytest.raises(TrajectoryError, match=r"row\.jsonl:1: problem_statement: missing"):
         read_one(tmp_path, row)
     assert len(read_one(tmp_path, row, format="chat").steps) == 2
-    with pytest.raises(TrajectoryError, match="no format 'nonsense'; known: srl-swe, atif"):
+    with pytest.raises(ConfigError, match="no format 'nonsense'; known: srl-swe, atif"):
         read_one(tmp_path, row, format="nonsense")
     with pytest.raises(TrajectoryError, match=r"row\.jsonl:1: trajectory: missing"):
         read_one(tmp_path, row, format="nebius")

@@ -11,7 +11,7 @@ import pytest
 from shared_trajectories import FOLDER, needs_shared_trajectories
 
 from srl_swe.environments.actions import parse_action
-from srl_swe.errors import TrajectoryError
+from srl_swe.errors import ConfigError, TrajectoryError
 from srl_swe.experts.formats.reading import read_file
 from srl_swe.experts.formats.writing import NAMES, write_file
 from srl_swe.records import Step, ToolCall, Trajectory
@@ -110,7 +110,9 @@ def test_real_trajectories_are_read_back(tmp_path: Path, name: str, format: str)
 
 def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path) -> None:
     bad = replace(MADE, steps=(replace(MADE.steps[0], action="a\0b"),))
-    for format, made in [(f, []) for f in NAMES] + [("trl", [MADE, bad]), ("axolotl", [bad]), ("nonsense", [MADE])]:
+    for format, made in [(f, []) for f in NAMES] + [("trl", [MADE, bad]), ("axolotl", [bad])]:
         with pytest.raises(TrajectoryError):
             write_file(tmp_path / "t.jsonl", made, format=format)
+    with pytest.raises(ConfigError, match="no format 'nonsense' to write; known: srl-swe, atif"):
+        write_file(tmp_path / "t.jsonl", [MADE], format="nonsense")
     assert not list(tmp_path.iterdir())
