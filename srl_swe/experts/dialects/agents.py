@@ -7,6 +7,7 @@ from srl_swe.experts.dialects.dialect import Dialect, Way
 from srl_swe.experts.dialects.sweagent import SWE_AGENT
 from srl_swe.experts.dialects.ways import (
     editor,
+    find_text,
     glob,
     grep,
     keystrokes,
@@ -37,8 +38,10 @@ OPENHANDS = Dialect(
     name="openhands",
     tools={
         **_EDITORS,
-        "execute_bash": shell(),
+        "execute_bash": shell("command", "cmd"),
         "terminal": shell(),
+        "search": find_text("search_term", "path"),
+        "submit": submit(),
         "file_editor": editor(),
         "execute_ipython_cell": python(foreign=_NOTEBOOK),
         "finish": submit(),
@@ -50,7 +53,7 @@ OPENHANDS = Dialect(
         "web_read": nothing("a web page"),
     },
 )
-"""https://github.com/All-Hands-AI/OpenHands: CodeActAgent's tools, and the names that its SDK gives them."""
+"""https://github.com/All-Hands-AI/OpenHands: CodeActAgent's tools, the names that its SDK gives them, and R2E-Gym's."""
 
 OPENHANDS_EVENTS = Dialect(
     name="openhands-events",

@@ -42,8 +42,9 @@ class Dialect:
     """Its name."""
     tools: Mapping[str, Way]
     """By the tool's name."""
-    lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Tools that are called by a command line: their parameters, in order. Any other line is for the shell."""
+    lines: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """Tools that are called by a command line: their parameters, in order; ``None``: they do not matter. Any other line
+    is for the shell."""
     submission: str = ""
     """What a shell command holds that ends the agent's work."""
     falls_silent: bool = False

@@ -80,6 +80,8 @@ def _action(turn: Turn, dialect: Dialect, workspace: Workspace, *, last: bool, r
         raise Unmapped("an answer without an action")
     own = read_line(turn.command) if dialect.lines and turn.command else None
     if turn.command and own is None:
+        if turn.call is not None and turn.call.name not in dialect.tools:
+            raise Unmapped(f"no tool {turn.call.name[:40]!r} in {dialect.name}")
         action = turn.command.strip("\n")
     elif own is not None and turn.call is None:
         action = dialect.tools[own[0]](line_arguments(*own), workspace)

@@ -58,6 +58,8 @@ def line_arguments(name: str, rest: str) -> dict[str, Any]:
     except ValueError as error:
         raise Unmapped(f"quotes that do not match: {error}") from error
     names = ("search", "replace", "replace-all") if name == "edit" else SWE_AGENT.lines[name]
+    if names is None:
+        return {}
     if len(words) > len(names):
         raise Unmapped("too many arguments")
     return dict(zip(names, words, strict=False))
@@ -154,6 +156,19 @@ def _file(workspace: Workspace) -> str:
     return posixpath.normpath(posixpath.join(workspace.opened_in, workspace.file))
 
 
+_ELSEWHERE: dict[str, Way] = {
+    "filemap": ways.nothing("an outline of a file"),
+    "view_image": ways.nothing("a picture"),
+    "exit_forfeit": ways.nothing("gives up"),
+    **dict.fromkeys(("decompile", "disassemble"), ways.nothing("a decompiler")),
+    **{f"connect_{what}": ways.nothing("a network connection") for what in ("start", "sendline", "exec", "stop")},
+    **{
+        f"debug_{what}": ways.nothing("a debugger")
+        for what in ("start", "add_breakpoint", "continue", "step", "exec", "stop")
+    },
+}
+"""Tools that nothing in our container can do; the last are EnIGMA's."""
+
 SWE_AGENT = Dialect(
     name="swe-agent",
     tools={
@@ -171,9 +186,7 @@ SWE_AGENT = Dialect(
         "search_dir": _search_dir,
         "search_file": _search_file,
         "find_file": _find_file,
-        "filemap": ways.nothing("an outline of a file"),
-        "view_image": ways.nothing("a picture"),
-        "exit_forfeit": ways.nothing("gives up"),
+        **_ELSEWHERE,
     },
     lines={
         "submit": (),
@@ -188,9 +201,7 @@ SWE_AGENT = Dialect(
         "search_dir": ("search_term", "dir"),
         "search_file": ("search_term", "file"),
         "find_file": ("file_name", "dir"),
-        "filemap": ("file_path",),
-        "view_image": ("image_file",),
-        "exit_forfeit": (),
+        **dict.fromkeys(_ELSEWHERE),
     },
 )
 """https://github.com/SWE-agent/SWE-agent; SWE-smith's agents speak it too."""

@@ -24,11 +24,11 @@ _EVERYWHERE = (
 )
 
 
-def shell(command: str = "command", *, typing: str = "is_input") -> Way:
-    """A shell command as it is."""
+def shell(*names: str, typing: str = "is_input") -> Way:
+    """A shell command as it is, under one of these names; by default ``command``."""
 
     def way(arguments: Arguments, _: Workspace) -> str:
-        text = optional(arguments, command)
+        text = optional(arguments, *(names or ("command",)))
         if isinstance(text, list) and all(isinstance(word, str) for word in text):  # Codex: ["bash", "-lc", command]
             text = text[-1] if text[:1] in (["bash"], ["sh"]) and len(text) == 3 else " ".join(map(quote, text))
         if not isinstance(text, str) or not text.strip():
@@ -167,6 +167,16 @@ def grep() -> Way:
         rest = f" | head -n {head}" if head else ""
         where = optional(arguments, "path") or "."
         return f"grep {' '.join(options)} -- {quote(argument(arguments, 'pattern'))} {quote(str(where))}{rest}"
+
+    return way
+
+
+def find_text(term: str, where: str) -> Way:
+    """Search for a text in a file or folder."""
+
+    def way(arguments: Arguments, _: Workspace) -> str:
+        place = optional(arguments, where) or "."
+        return f"grep -rn -- {quote(argument(arguments, term))} {quote(str(place))}"
 
     return way
 

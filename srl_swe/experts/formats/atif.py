@@ -36,6 +36,7 @@ def read(row: Field, path: PurePath) -> Recording:
         TrajectoryError: a field is missing or wrong.
     """
     steps = list(row["steps"].members())
+    calls_tools = any(step.mapping().get("tool_calls") for step in steps)
     agent, extra = row.get("agent"), row.get("extra")
     name = agent.get("name") if agent is not None else None
     model = agent.get("model_name") if agent is not None else None
@@ -45,7 +46,7 @@ def read(row: Field, path: PurePath) -> Recording:
         format=NAME,
         task_id=_task(row, extra, path),
         problem=told.text() if told is not None else find_problem(_prompt(steps)),
-        turns=tuple(turn for step in steps for turn in _turns(step)),
+        turns=tuple(turn for step in steps for turn in _turns(step, calls_tools)),
         model=model.text() if model is not None else "",
         resolved=resolved.flag() if resolved is not None else None,
         falls_silent=True,
@@ -63,17 +64,18 @@ def _task(row: Field, extra: Field | None, path: PurePath) -> str:
 
 
 def _prompt(steps: list[Field]) -> str:
-    said = []
+    """What the user asked before the agent acted; where nobody asked, the system prompt."""
+    said: dict[str, list[str]] = {"user": [], "system": []}
     for step in steps:
         source = step["source"].text()
         if source == "agent":
             break
-        if source == "user":
-            said.append(text_of(step.get("message")))
-    return "\n\n".join(said)
+        if source in said:
+            said[source].append(text_of(step.get("message")))
+    return "\n\n".join(said["user"] or said["system"])
 
 
-def _turns(step: Field) -> Iterator[Turn]:
+def _turns(step: Field, calls_tools: bool) -> Iterator[Turn]:
     if step["source"].text() != "agent" or step.mapping().get("is_copied_context"):
         return
     reasoning, message = text_of(step.get("reasoning_content")), text_of(step.get("message"))
@@ -86,7 +88,7 @@ def _turns(step: Field) -> Iterator[Turn]:
     else:
         turns = [
             ("", Turn(thought=f"{'' if i else reasoning}\n\n{r.thought}".strip(), call=r.call, command=r.command))
-            for i, r in enumerate(read_reply(message))
+            for i, r in enumerate(read_reply(message, calls_tools=calls_tools))
         ]
     waiting = Waiting(turns)
     results = step.at("observation", "results")

@@ -26,7 +26,7 @@ class Conversation:
     """A conversation in its parts."""
 
     prompt: str = ""
-    """What the agent was asked, before it acted."""
+    """What the agent was asked, before it acted; where nobody asked, the system prompt."""
     turns: list[Turn] = field(default_factory=list)
     """What it did."""
 
@@ -43,13 +43,17 @@ def read_conversation(messages: Iterable[Field]) -> Conversation:
         TrajectoryError: a message is not one.
     """
     conversation, waiting = Conversation(), Waiting()
-    for message in messages:
+    listed, rules = list(messages), ""
+    calls_tools = any(True for message in listed for _ in _calls(message))
+    for message in listed:
         name = _role(message)
+        if name in _SYSTEM and not rules:
+            rules = text_of(message.first("content", "value", "text", "system_prompt"))
         if name in _SYSTEM or message.mapping().get("is_demo"):
             continue
         if name in _AGENT:
             conversation.turns += waiting.close()
-            waiting = Waiting([*_agent_turns(message)])
+            waiting = Waiting([*_agent_turns(message, calls_tools)])
         elif waiting.turns:
             for call_id, text in _results(message):
                 waiting.give(call_id, text)
@@ -57,6 +61,7 @@ def read_conversation(messages: Iterable[Field]) -> Conversation:
             asked = text_of(message.first("content", "value", "text"))
             conversation.prompt = f"{conversation.prompt}\n\n{asked}".strip()
     conversation.turns += waiting.close()
+    conversation.prompt = conversation.prompt or rules
     return conversation
 
 
@@ -96,7 +101,7 @@ class Waiting:
             yield replace(turn, observation="\n".join(self.given.get(index, [])), reward=reward if last else None)
 
 
-def _agent_turns(message: Field) -> Iterator[tuple[str, Turn]]:
+def _agent_turns(message: Field, calls_tools: bool) -> Iterator[tuple[str, Turn]]:
     if isinstance(message.mapping().get("output"), list):
         items = list(message["output"].members())
         called = [item for item in items if str(item.mapping().get("type")).endswith("_call")]
@@ -112,7 +117,7 @@ def _agent_turns(message: Field) -> Iterator[tuple[str, Turn]]:
         for index, (call_id, call) in enumerate(calls):
             yield call_id, Turn(thought="" if index else thought, call=call)
         return
-    for index, reply in enumerate(read_reply(said)):
+    for index, reply in enumerate(read_reply(said, calls_tools=calls_tools)):
         thought = joined("" if index else reasoning, reply.thought)
         yield "", Turn(thought=thought, call=reply.call, command=reply.command)
 

@@ -29,7 +29,7 @@ class Items:
         Raises:
             TrajectoryError: it is not one.
         """
-        kind = item["type"].text()
+        kind = "message" if "role" in item.mapping() and "type" not in item.mapping() else item["type"].text()
         if kind == "message":
             if item.mapping().get("role", "assistant") == "assistant":
                 self.said.append(text_of(item.get("content")))
@@ -55,7 +55,7 @@ class Items:
 
     def _close(self) -> None:
         if spoken := joined(*self.said):
-            for reply in read_reply(spoken):
+            for reply in read_reply(spoken, calls_tools=bool(self.calls)):
                 self.turns.append(Turn(thought=reply.thought, call=reply.call, command=reply.command))
         self.said = []
 

@@ -28,7 +28,7 @@ def recognises(value: Any) -> bool:
     """Whether a row has a history of events, or is one."""
     events = value.get("history") if isinstance(value, dict) else value
     if not isinstance(events, list) or not events:
-        return False
+        return isinstance(value, dict) and isinstance(events, list) and "test_result" in value  # it failed to start
     first = events[0] if isinstance(events[0], list) else events[:3]
     # SWE-agent's messages have an action too, but a role with it
     return any(

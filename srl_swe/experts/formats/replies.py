@@ -42,15 +42,20 @@ class Reply:
     command: str = ""
 
 
-def read_reply(text: str) -> list[Reply]:
-    """The actions in an answer's text, one as a rule; without any, all of it is thought."""
+def read_reply(text: str, *, calls_tools: bool = False) -> list[Reply]:
+    """The actions in an answer's text, one as a rule; without any, all of it is thought.
+
+    Args:
+        text: The answer.
+        calls_tools: Whether the agent calls tools otherwise: then a block of code is something it shows, no action.
+    """
     if (thinking := _THINKING.match(text)) and thinking[2].strip():
-        first, *rest = read_reply(thinking[2])
+        first, *rest = read_reply(thinking[2], calls_tools=calls_tools)
         thought = "\n\n".join(part for part in (thinking[1].strip(), first.thought) if part)
         return [replace(first, thought=thought), *rest]
     if answer := _object(text):
         return _terminus(answer) or _json(answer) or [Reply(thought=text.strip())]
-    for read in (_function, _tool_call, _tag, _fence):
+    for read in () if calls_tools else (_function, _tool_call, _tag, _fence):
         if reply := read(text):
             return [reply]
     return [Reply(thought=text.strip())]

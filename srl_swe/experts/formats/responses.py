@@ -30,10 +30,11 @@ def read(row: Field, path: PurePath) -> Recording:
         TrajectoryError: a field is missing or wrong, or the row is a task without a rollout.
     """
     asked, expected = row.get("responses_create_params"), row.get("expected_action")
+    before, done = _split(asked)
     if expected is not None:
-        turns = [Turn(thought="", call=read_item_call(expected))]
+        turns = [*read_items(done), Turn(thought="", call=read_item_call(expected))]
     else:
-        turns = read_items(row["response"]["output"].members())
+        turns = read_items([*done, *row["response"]["output"].members()])
     reward = row.get("reward")
     if reward is not None and turns:
         turns[-1] = replace(turns[-1], reward=reward.number())
@@ -43,7 +44,7 @@ def read(row: Field, path: PurePath) -> Recording:
     return Recording(
         format=NAME,
         task_id=_task(row, path),
-        problem=_problem(asked),
+        problem=_problem(asked, before),
         turns=tuple(turns),
         model=model.text() if model is not None else "",
         resolved=_resolved(row),
@@ -56,7 +57,18 @@ def _task(row: Field, path: PurePath) -> str:
     return found.name() if found is not None else name_of(path)
 
 
-def _problem(asked: Field | None) -> str:
+def _split(asked: Field | None) -> tuple[list[Field], list[Field]]:
+    """The input in two: what was asked, and from its first action on what an agent had done before."""
+    given = asked.get("input") if asked is not None else None
+    items = list(given.members()) if given is not None and not isinstance(given.value, str) else []
+    acting = (i for i, item in enumerate(items) if str(item.mapping().get("type", "")).endswith("_call"))
+    first = next(acting, len(items))
+    while first < len(items) and first and items[first - 1].mapping().get("role") == "assistant":
+        first -= 1  # what it said before it acted
+    return items[:first], items[first:]
+
+
+def _problem(asked: Field | None, before: list[Field]) -> str:
     if asked is None:
         return ""
     if (told := asked.at("metadata", "problem_statement")) is not None:
@@ -64,7 +76,7 @@ def _problem(asked: Field | None) -> str:
     given = asked.get("input")
     if given is None or isinstance(given.value, str):
         return find_problem(given.text() if given is not None else "")
-    said = [text_of(item.get("content")) for item in given.members() if item.mapping().get("role") == "user"]
+    said = [text_of(item.get("content")) for item in before if item.mapping().get("role") == "user"]
     return find_problem("\n\n".join(said))
 
 

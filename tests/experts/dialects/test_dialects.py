@@ -62,6 +62,8 @@ PLAIN = [
     ("openhands", call("execute_bash", command="ls", is_input="false", timeout=3), "ls"),
     ("openhands", call("str_replace_editor", command="undo_edit", path="a"), "str_replace_editor undo_edit a"),
     ("openhands", call("finish", message="done"), "submit"),
+    ("openhands", call("execute_bash", cmd="ls"), "ls"),
+    ("openhands", call("search", search_term="a b", path="src"), "grep -rn -- 'a b' src"),
     ("mini-swe-agent", call("bash", command="make test"), "make test"),
     ("mini-swe-agent", line("echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git diff"), "submit"),
     ("terminus", call("bash_command", keystrokes="cd src\nls\n", duration=1.0), "cd src\nls"),
@@ -104,6 +106,13 @@ TEXT = [
     ("swe-agent", line("open 'x"), "quotes that do not match: No closing quotation"),
     ("swe-agent", line("open a b c"), "too many arguments"),
     ("swe-agent", line("filemap a.py"), "an outline of a file"),
+    ("swe-agent", line("connect_start ctf.example 80 'x"), "quotes that do not match: No closing quotation"),
+    ("swe-agent", line("debug_exec info registers"), "a debugger"),
+    (
+        "swe-agent",
+        Turn(thought="", call=ToolCall(name="open_site", arguments="{}"), command="open_site x"),
+        "no tool 'open_site' in swe-agent",
+    ),
     ("mini-swe-agent", Turn(thought="Hm."), "an answer without an action"),
 ]
 

@@ -244,3 +244,104 @@ def test_half_a_surrogate_pair_does_not_cost_the_row(tmp_path: Path) -> None:
     row = json.loads(json.dumps(samples.MINI_1))
     row["messages"][3]["content"] = "cut \ud83d"
     assert read_one(tmp_path, row).steps[0].observation == "cut \ufffd"
+
+
+def changed(row: Any) -> Any:
+    """A copy to change."""
+    return json.loads(json.dumps(row))
+
+
+def test_a_block_of_code_is_no_action_of_an_agent_that_calls_tools(tmp_path: Path) -> None:
+    shown = "Done; now run:\n```bash\npytest\n```"
+    nemo, atif, chat = (changed(row) for row in (samples.NEMO_GYM, samples.ATIF, samples.CHAT_ANTHROPIC))
+    nemo["response"]["output"][-1]["content"][0]["text"] = shown
+    atif["steps"][-1]["message"] = shown
+    chat["messages"].append({"role": "assistant", "content": shown})
+    for row in (nemo, atif, chat):
+        last = read_one(tmp_path, row).steps[-1]
+        assert (last.thought, last.action, last.call) == (shown, "submit", None)
+
+
+def test_what_was_done_before_a_pivot_belongs_to_its_trajectory(tmp_path: Path) -> None:
+    row = {
+        "uuid": "u-1",
+        "responses_create_params": {
+            "input": [
+                {"role": "system", "content": "Choose."},
+                {"role": "user", "content": "Mend it."},
+                {"role": "assistant", "content": "Look."},
+                {"type": "function_call", "call_id": "c1", "name": "execute_bash", "arguments": '{"command": "ls"}'},
+                {"type": "function_call_output", "call_id": "c1", "output": "src"},
+            ]
+        },
+        "expected_action": {"type": "function_call", "name": "think", "arguments": "{}"},
+    }
+    trajectory = read_one(tmp_path, row)
+    assert trajectory.problem_statement == "Mend it."
+    assert [(s.thought, s.action, s.observation) for s in trajectory.steps] == [
+        ("Look.", "ls", "src"),
+        ("", "think {}", ""),
+    ]
+
+
+def test_where_nobody_asked_the_system_prompt_stands_in(tmp_path: Path) -> None:
+    atif, chat = changed(samples.ATIF), changed(samples.CHAT_XML)
+    atif["steps"][0]["source"] = "system"
+    chat["messages"][0]["content"] = "Rules."
+    del chat["messages"][1]
+    assert read_one(tmp_path, atif).problem_statement == "Mend it."
+    assert read_one(tmp_path, chat).problem_statement == "Rules."
+
+
+def test_a_run_that_never_started(tmp_path: Path) -> None:
+    row = {"instance_id": "x", "instruction": "Mend it.", "test_result": {}, "history": [], "error": "no runtime"}
+    with pytest.raises(TrajectoryError, match=r"row\.jsonl:1: holds no step"):
+        read_one(tmp_path, row)
+
+
+def test_terminus_writes_its_commands_into_its_answer(tmp_path: Path) -> None:
+    answer = {"analysis": "A.", "plan": "P.", "commands": [{"keystrokes": "ls\n"}, {"keystrokes": "C-c"}]}
+    last = {"analysis": "", "plan": "", "commands": [], "task_complete": True}
+    messages = [{"role": "user", "content": "Task Description:\nMend it.\n\nCurrent terminal state:\n$"}]
+    for said, seen in ((answer, "src"), (last, "")):
+        messages += [{"role": "assistant", "content": json.dumps(said)}, {"role": "user", "content": seen}]
+    trajectory = read_one(tmp_path, {"messages": messages})
+    assert trajectory.problem_statement == "Mend it."
+    assert [(s.thought, s.action, s.observation, s.runnable) for s in trajectory.steps] == [
+        ("A.\n\nP.", "ls", "src", True),
+        ("", 'bash_command {"keystrokes": "C-c"}', "", False),
+        ("", "submit", "", True),
+    ]
+
+
+def test_thinking_apart_from_the_answer_is_thought(tmp_path: Path) -> None:
+    swe_agent = changed(samples.SWE_AGENT)
+    swe_agent["history"][3]["thinking_blocks"] = [{"type": "thinking", "thinking": "Hm."}]
+    assert read_one(tmp_path, swe_agent).steps[0].thought == "Hm.\n\nLook."
+    chat = changed(samples.CHAT_XML)
+    chat["messages"][2]["reasoning_content"] = "Hm."
+    assert read_one(tmp_path, chat).steps[0].thought == "Hm.\n\nView."
+
+
+def test_the_calls_of_swe_smiths_tool_rows(tmp_path: Path) -> None:
+    row = {
+        "instance_id": "x",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "Mend it."}]},
+            {
+                "role": "assistant",
+                "content": "Look.",
+                "thought": "Look.",
+                "action": "ls",
+                "tool_calls": [samples.chat_call("bash", "c1", command="ls")],
+            },
+            {"role": "tool", "content": [{"type": "text", "text": "OBSERVATION:\nsrc"}], "tool_call_ids": ["c1"]},
+            {"role": "assistant", "content": "", "tool_calls": [samples.chat_call("submit", "c2")]},
+        ],
+    }
+    trajectory = read_one(tmp_path, row)
+    assert [(s.thought, s.action, s.observation) for s in trajectory.steps] == [
+        ("Look.", "ls", "src"),
+        ("", "submit", ""),
+    ]
+    assert trajectory.provenance["dialect"] == "swe-agent"
