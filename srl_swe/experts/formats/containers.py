@@ -85,9 +85,9 @@ def _json(path: Path, start: bytes, one_row: Callable[[Any], bool]) -> Iterator[
     with _open(path, start) as stream:
         lines = _lines(stream)
         head: list[bytes | TrajectoryError] = []
-        if _suffix(path) not in _LINES:  # two lines that stand by themselves tell JSON Lines from one document
+        if _suffix(path) not in _LINES:
             head = [line for _, line in zip(range(2), lines, strict=False)]
-            if len(head) < 2 or not all(isinstance(line, bytes) and _is_document(line) for line in head):
+            if not _are_rows(head):
                 yield from _document(path, [*head, *lines], one_row)
                 return
         number = 0
@@ -118,8 +118,11 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes | TrajectoryError]:
         yield TrajectoryError(f"the rest of the file cannot be unpacked: {error}")
 
 
-def _is_document(line: bytes) -> bool:
-    return not isinstance(_decode(line, ""), TrajectoryError)
+def _are_rows(head: list[bytes | TrajectoryError]) -> bool:
+    """Whether a file's first two lines are rows of JSON Lines, of which one may be broken, and not one document's."""
+    if len(head) < 2 or not isinstance(head[0], bytes) or head[0].strip() == b"[":
+        return False
+    return any(isinstance(_decode(line, ""), dict | list) for line in head)
 
 
 def _document(path: Path, lines: list[bytes | TrajectoryError], one_row: Callable[[Any], bool]) -> Iterator[Row]:

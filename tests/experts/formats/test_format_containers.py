@@ -46,6 +46,8 @@ def compress_zstandard(data: bytes) -> bytes:
     [
         ("rows.jsonl", lines),
         ("rows", lines),
+        ("rows.json", lines),
+        ("rows.json", lambda rows: b"[\n" + lines(rows).replace(b"\n", b",\n").removesuffix(b",\n") + b"\n]"),
         ("rows.json", lambda rows: json.dumps(rows, indent=1).encode()),
         ("rows.json", lambda rows: json.dumps(rows).encode()),
         ("rows.jsonl.gz", lambda rows: gzip.compress(lines(rows))),
@@ -83,6 +85,12 @@ def test_bad_rows_are_skipped_and_the_counts_add_up(tmp_path: Path) -> None:
     assert [reason.split(": ")[0] for reason in tally.reasons] == [f"{path}:{k}" for k in (3, 4, 5, 6, 7, 10)]
     with pytest.raises(TrajectoryError, match=r"rows\.jsonl:3: "):
         read(path)
+
+
+def test_a_broken_first_row_does_not_hide_the_others(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_bytes(b'{"cut": \n' + lines(ROWS))
+    tasks, tally = read(tmp_path / "rows.json", skip_bad=True)
+    assert len(tasks) == 4 and (tally.rows, tally.skipped) == (5, 1)
 
 
 def test_reasons_are_kept_of_the_first_bad_rows_only(tmp_path: Path) -> None:

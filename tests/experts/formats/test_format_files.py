@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from shared_trajectories import FOLDER, needs_shared_trajectories
 
+from srl_swe.environments.actions import NO_THOUGHT, Action, format_action, format_answer, parse_action
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.formats.importing import import_trajectories
 from srl_swe.experts.formats.outcomes import read_outcomes
@@ -46,6 +47,13 @@ def test_every_row_is_read_or_reported(name: str) -> None:
     for trajectory in trajectories:
         counted = Counter(trajectory.provenance.get("not_runnable") or {})
         assert counted.total() == sum(not step.runnable for step in trajectory.steps)
+        for step in trajectory.steps:
+            if step.runnable:  # in our grammar, to the character
+                answer = f"{NO_THOUGHT}\n{format_action(step.action)}"
+                assert parse_action(answer if not step.thought else format_answer(step.thought, step.action)) == (
+                    step.thought,
+                    Action(command=step.action),
+                )
         assert trajectory.problem_statement.strip() and all(step.action.strip() for step in trajectory.steps)
         assert len({t.trajectory_id for t in trajectories}) == len(trajectories)
 
