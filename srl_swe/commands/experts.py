@@ -179,9 +179,12 @@ def import_files(
     from srl_swe.experts.formats.importing import import_trajectories
     from srl_swe.experts.formats.outcomes import read_outcomes
 
+    if not files:
+        raise ConfigError("name the files to import, or a folder that holds them")
     outcomes = read_outcomes(reports)
+    printer = console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=printer, transient=True, disable=not printer.is_terminal) as progress:
         bar = progress.add_task("reading")
 
         def report(path: Path, tally: Tally) -> None:

@@ -27,6 +27,7 @@ def words(text: str) -> list[list[str]]:
 
 def test_import_tells_what_became_of_every_row(mixed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.jsonl"
+    assert main(["experts", "import", "--to", str(out)]) == 2
     assert main(["experts", "import", str(mixed), "--to", str(out)]) == 2
     assert "mixed.jsonl:2: " in capsys.readouterr().err and not out.exists()
     assert main(["experts", "import", str(mixed), "--to", str(out), "--skip-bad", "--split", "heldout"]) == 0
