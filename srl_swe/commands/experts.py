@@ -255,6 +255,8 @@ def show(
         if trajectory in ("", one.trajectory_id, str(number)):
             shown += 1
             show_trajectory(one, lines=lines)
+            if trajectory:
+                break
     if not shown:
         raise ConfigError(f"{file}: holds no trajectory {trajectory!r}")
     return 0

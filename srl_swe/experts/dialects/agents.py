@@ -58,6 +58,7 @@ OPENHANDS = Dialect(
 OPENHANDS_EVENTS = Dialect(
     name="openhands-events",
     tools={
+        **OPENHANDS.tools,
         "run": shell(),
         "run_ipython": python(foreign=_NOTEBOOK),
         "read": view("path", first="start", last="end"),
@@ -75,7 +76,7 @@ OPENHANDS_EVENTS = Dialect(
         "task_tracking": nothing("a plan"),
     },
 )
-"""The actions of OpenHands' event stream, where the model's own call was not recorded."""
+"""The actions of OpenHands' event stream too, whose names stand where the model's own call was not recorded."""
 
 CLAUDE_CODE = Dialect(
     name="claude-code",
@@ -175,6 +176,6 @@ TERMINUS = Dialect(
 
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect
-    for dialect in (SHELL, SWE_AGENT, OPENHANDS, OPENHANDS_EVENTS, CLAUDE_CODE, OPENCODE, CODEX, GEMINI, TERMINUS)
+    for dialect in (SHELL, SWE_AGENT, OPENHANDS, CLAUDE_CODE, OPENCODE, CODEX, GEMINI, TERMINUS, OPENHANDS_EVENTS)
 }
 """By name; of those that know equally many of a recording's tools, the first is taken."""

@@ -49,7 +49,8 @@ def read(row: Field, path: PurePath) -> Recording:
     first = None if bare else row.get("instruction")
     prompt = first.text() if first is not None else (openhands_sdk.asked(events) if new else _asked(events))
     told = None if bare else row.at("instance", "problem_statement") or row.at("swe_instance", "problem_statement")
-    called = new or any(event.get("tool_call_metadata") is not None for event in events)
+    acts = [event for event in events if event.get("action") is not None and not _is_idle(event)]
+    called = new or (bool(acts) and all(event.get("tool_call_metadata") is not None for event in acts))
     model = None if bare else row.at("metadata", "llm_config", "model")
     error = None if bare else row.get("error")
     return Recording(
@@ -107,11 +108,15 @@ def _turns(events: list[Field]) -> Iterator[Turn]:
             yield Turn(
                 thought=text_of(event.at("args", "content") or event.get("content")), observation=_answer(events, index)
             )
-        elif name not in _NOT_DONE:
+        elif not _is_idle(event):
             number = event.get("id")
             known = number is not None and isinstance(number.value, int)
             observation = seen.get(number.value) if number is not None and known else _next(events, index)
             yield _turn(event, name, observation)
+
+
+def _is_idle(event: Field) -> bool:
+    return event["action"].value in _NOT_DONE
 
 
 def _cause(event: Field) -> Field | None:
@@ -131,7 +136,9 @@ def _next(events: list[Field], index: int) -> Field | None:
 def _answer(events: list[Field], index: int) -> str:
     following = events[index + 1] if index + 1 < len(events) else None
     action = following.get("action") if following is not None else None
-    return text_of(following.at("args", "content")) if following is not None and action is not None else ""
+    if following is None or action is None:
+        return ""
+    return text_of(following.at("args", "content") or following.get("content"))
 
 
 def _turn(event: Field, name: str, observation: Field | None) -> Turn:

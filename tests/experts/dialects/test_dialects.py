@@ -268,6 +268,8 @@ def test_an_agent_that_falls_silent_has_finished() -> None:
         (["shell", "apply_patch"], "codex"),
         (["bash_command"], "terminus"),
         (["run_shell_command", "replace"], "gemini-cli"),
+        (["read", "edit"], "opencode"),
+        (["run", "read", "edit"], "openhands-events"),
         (["bash"], "mini-swe-agent"),
         (["fly"], "mini-swe-agent"),
         ([], "mini-swe-agent"),

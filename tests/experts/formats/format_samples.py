@@ -101,7 +101,19 @@ OPENHANDS: dict[str, Any] = {
         {"id": 4, "source": "user", "action": "message", "args": {"content": "Go on."}},
         {"id": 5, "source": "agent", "action": "think", "args": {"thought": "Hm."}},
         {"id": 6, "source": "agent", "cause": 5, "observation": "think", "content": "Logged."},
-        {"id": 7, "source": "agent", "action": "finish", "args": {"final_thought": "Done.", "outputs": {}}},
+        {
+            "id": 7,
+            "source": "agent",
+            "action": "finish",
+            "args": {"final_thought": "Done.", "outputs": {}},
+            "tool_call_metadata": {
+                "function_name": "finish",
+                "tool_call_id": "c7",
+                "model_response": {
+                    "choices": [{"message": {"tool_calls": [chat_call("finish", "c7", message="Done.")]}}]
+                },
+            },
+        },
     ],
 }
 OPENHANDS_PAIRS = [
