@@ -76,7 +76,12 @@ def _app() -> SubcommandApp:
     task_commands.command(mine_commands, name="mine", help="Make tasks from releases and from commits.")
     app.command(task_commands, name="tasks", help="List, show, validate, build, import, export and make tasks.")
     expert_commands.command(experts.record)
-    app.command(expert_commands, name="experts", help="Record expert trajectories.")
+    expert_commands.command(name="import")(experts.import_files)
+    expert_commands.command(experts.export)
+    expert_commands.command(experts.show)
+    app.command(
+        expert_commands, name="experts", help="Record expert trajectories; import, export and show others' too."
+    )
     app.command(experts.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)

@@ -134,15 +134,31 @@ class CommandResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ToolCall:
+    """An action as its source wrote it, before it was put into our grammar."""
+
+    name: str
+    """The tool's name, such as ``str_replace_editor`` or ``Read``."""
+    arguments: str
+    """To the character: JSON text for a function call, what follows the name for a command line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
     """One step of a trajectory."""
 
     thought: str
     """What the expert thought; may be empty."""
     action: str
-    """The action in canonical form: see `srl_swe.environments.actions`."""
+    """The action in canonical form: see `srl_swe.environments.actions`; where not ``runnable``, its text as it was."""
     observation: str
     """What came back."""
+    call: ToolCall | None = None
+    """What the source called; ``None`` where the action is the source's own text."""
+    runnable: bool = True
+    """Whether the action can run in our container; if not, the step is text to learn from, no more."""
+    reward: float | None = None
+    """The reward at this step, where the source gives one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -78,7 +78,7 @@ def test_no_drawers(path):
         assert not part.startswith("base_"), f"{path}: name the file for what it holds"
 
 
-HEAVY = ("torch", "transformers", "docker", "matplotlib", "vllm", "ray")
+HEAVY = ("torch", "transformers", "docker", "matplotlib", "vllm", "ray", "pyarrow")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,9 @@ HEAVY = ("torch", "transformers", "docker", "matplotlib", "vllm", "ray")
         "import srl_swe.training.config",
         "import srl_swe.cli; srl_swe.cli.main(['--version'])",
         "import srl_swe.cli, contextlib\nwith contextlib.suppress(SystemExit): srl_swe.cli.main(['eval', '--help'])",
+        "import srl_swe.experts.formats.importing, srl_swe.experts.formats.writing",
     ],
-    ids=["package", "configuration", "version", "help"],
+    ids=["package", "configuration", "version", "help", "formats"],
 )
 def test_importing_is_cheap(statement):
     code = f"{statement}\nimport sys; print([name for name in {HEAVY!r} if name in sys.modules])"

@@ -1,9 +1,12 @@
-"""``srl-swe experts record`` and ``srl-swe replay``."""
+"""``srl-swe experts record, import, export, show`` and ``srl-swe replay``."""
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tyro.conf import Positional
 
@@ -11,6 +14,12 @@ from srl_swe.commands.output import console, print_table, verdict
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, prepare_each, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
 from srl_swe.records import Split, Trajectory
+
+if TYPE_CHECKING:
+    from srl_swe.experts.formats.reading import Tally
+
+_REASONS = 5
+"""Bad rows told of, for each file."""
 
 
 def trajectory_files(suite: str) -> list[Path]:
@@ -142,3 +151,112 @@ def _show_drift(report: object) -> None:
         if step.drift:
             rows = [(step.recorded, step.observed)]
             print_table(["recorded", "now"], rows, title=f"{report.trajectory_id}, step {step.step + 1}: {step.action}")
+
+
+def import_files(
+    files: Positional[tuple[Path, ...]],
+    *,
+    to: Path,
+    format: str | None = None,
+    split: Split = "train",
+    skip_bad: bool = False,
+    reports: tuple[Path, ...] = (),
+) -> int:
+    """Read trajectories of other agents into one file of ours, and say what became of every row.
+
+    Args:
+        files: JSON, JSON Lines (also .gz, .zst), Parquet or YAML files; a folder means every file in it.
+        to: The file to write.
+        format: The files' format: srl-swe, atif, openhands, mini-swe-agent, nebius, swe-agent, nemo-gym or chat; by
+            default each row's is told by its content.
+        split: The split that the trajectories are given.
+        skip_bad: Leave out rows that cannot be read, and say why, instead of stopping at the first.
+        reports: Reports of an evaluation (SWE-bench's, SWE-smith's, mini-swe-agent's): whether a task was solved, for
+            trajectories that do not say it themselves.
+    """
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from srl_swe.experts.formats.importing import import_trajectories
+    from srl_swe.experts.formats.outcomes import read_outcomes
+
+    if not files:
+        raise ConfigError("name the files to import, or a folder that holds them")
+    outcomes = read_outcomes(reports)
+    printer = console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=printer, transient=True, disable=not printer.is_terminal) as progress:
+        bar = progress.add_task("reading")
+
+        def report(path: Path, tally: Tally) -> None:
+            progress.update(bar, description=f"{path}: {tally.rows} rows, {tally.steps} steps")
+
+        tallies = import_trajectories(
+            files, to, format=format, split=split, skip_bad=skip_bad, outcomes=outcomes, on_progress=report
+        )
+    rows = []
+    for path, tally in tallies.items():
+        formats = ", ".join(tally.formats) or "-"
+        counts = (tally.rows, tally.trajectories, tally.steps, tally.runnable, tally.skipped)
+        rows.append((path, formats, *counts))
+    print_table(["file", "format", "rows", "trajectories", "steps", "runnable", "skipped"], rows)
+    _print_reasons(tallies.values())
+    console().print(
+        f"written: {to}: {sum(tally.trajectories for tally in tallies.values())} trajectories", markup=False
+    )
+    return 0
+
+
+def _print_reasons(tallies: Iterable[Tally]) -> None:
+    listed = list(tallies)
+    not_runnable = sum((tally.not_runnable for tally in listed), Counter())
+    if not_runnable:
+        print_table(["actions that cannot run, kept as text", "steps"], not_runnable.most_common())
+    for tally in listed:
+        for reason in tally.reasons[:_REASONS]:
+            console().print(f"skipped: {reason}", markup=False)
+        if tally.skipped > _REASONS:
+            console().print(f"skipped: {tally.skipped - _REASONS} more of the same file")
+
+
+def export(file: Positional[Path], *, to: Path, format: str = "srl-swe") -> int:
+    """Write a file of trajectories, of any format that can be imported, for others to train on.
+
+    Args:
+        file: The trajectories.
+        to: The file to write, JSON Lines.
+        format: srl-swe, atif, trl (messages), axolotl (conversations) or llama-factory (sharegpt).
+    """
+    from srl_swe.experts.formats.reading import read_file
+    from srl_swe.experts.formats.writing import write_file
+
+    written = write_file(to, read_file(file), format=format)
+    console().print(f"written: {to}: {written} trajectories as {format}", markup=False)
+    return 0
+
+
+def show(
+    file: Positional[Path],
+    trajectory: Positional[str] = "",
+    *,
+    lines: int = 12,
+) -> int:
+    """Show trajectories step by step: thought, action, observation, and the reward where there is one.
+
+    Args:
+        file: The trajectories, in any format that can be imported.
+        trajectory: Only this one: its id, or its place in the file from 1.
+        lines: Most lines of a thought or an observation; what is left out is the middle.
+    """
+    from srl_swe.commands.trajectories import show_trajectory
+    from srl_swe.experts.formats.reading import read_file
+
+    shown = 0
+    for number, one in enumerate(read_file(file), start=1):
+        if trajectory in ("", one.trajectory_id, str(number)):
+            shown += 1
+            show_trajectory(one, lines=lines)
+            if trajectory:
+                break
+    if not shown:
+        raise ConfigError(f"{file}: holds no trajectory {trajectory!r}")
+    return 0

@@ -9,7 +9,7 @@ from typing import Any
 from srl_swe.environments.expert_replay import ExpertReplay
 from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import ConfigError
-from srl_swe.experts.trajectories import read_trajectories
+from srl_swe.experts.trajectories import read_trajectories, runnable_part
 from srl_swe.records import Trajectory
 
 
@@ -40,7 +40,7 @@ def make_expert_replay(
     """
     for name in {"task", "tasks"} & options.keys():
         raise ConfigError(f"{name}: the trajectory names its task")
-    chosen = _choose(read_trajectories(trajectories), trajectory, where=str(trajectories))
+    chosen = runnable_part(_choose(read_trajectories(trajectories), trajectory, where=str(trajectories)))
     options.setdefault("max_steps", len(chosen.steps) + 1)
     environment = RepoEnv(suites, task=chosen.task_id, **options)
     return ExpertReplay(environment, chosen, autojunk=autojunk, require_thought=require_thought)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from srl_swe.environments.actions import format_answer
+from srl_swe.environments.actions import NO_THOUGHT, format_action, format_answer
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.oracle import open_environment, verdict_of
-from srl_swe.records import Ending, PreparedTask, Trajectory
+from srl_swe.records import Ending, PreparedTask, Step, Trajectory
 from srl_swe.rewards.similarity import similarity
 
 _VARYING: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -72,7 +72,7 @@ class ReplayReport:
 
 
 def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "docker") -> ReplayReport:
-    """Run every action of a trajectory in a new sandbox and compare the observations.
+    """Run every action of a trajectory in a new sandbox and compare the observations; what cannot run is passed over.
 
     Raises:
         TrajectoryError: the trajectory belongs to another task.
@@ -83,13 +83,14 @@ def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "do
             f"{trajectory.trajectory_id}: belongs to the task {trajectory.task_id}, not to {prepared.task.task_id}"
         )
     steps: list[ReplayedStep] = []
+    runnable = [(k, step) for k, step in enumerate(trajectory.steps) if step.runnable]
     ending: Ending | None = None
     resolved: bool | None = None
     environment = open_environment(prepared, max_steps=len(trajectory.steps) + 1, backend=backend)
     try:
         environment.reset()
-        for k, step in enumerate(trajectory.steps):
-            observed, _, terminated, truncated, info = environment.step(format_answer(step.thought, step.action))
+        for k, step in runnable:
+            observed, _, terminated, truncated, info = environment.step(_answer(step))
             ratio, drift = compare(step.observation, observed)
             steps.append(
                 ReplayedStep(
@@ -111,10 +112,19 @@ def replay(trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "do
         trajectory_id=trajectory.trajectory_id,
         task_id=trajectory.task_id,
         steps=tuple(steps),
-        skipped=len(trajectory.steps) - len(steps),
+        skipped=len(runnable) - len(steps),
         ending=ending,
         resolved=resolved,
         stale=recorded_hash is not None and recorded_hash != prepared.task.content_hash,
+    )
+
+
+def _answer(step: Step) -> str:
+    """The step as an answer that the environment takes, with a thought or without."""
+    return (
+        format_answer(step.thought, step.action)
+        if step.thought.strip()
+        else f"{NO_THOUGHT}\n{format_action(step.action)}"
     )
 
 

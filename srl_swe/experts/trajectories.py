@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from srl_swe.errors import TrajectoryError
 from srl_swe.files import replacing
-from srl_swe.records import Split, Step, Trajectory
+from srl_swe.records import Split, Step, ToolCall, Trajectory
 
 SCHEMA_VERSION = 1
 """The value of each line's ``schema`` key."""
@@ -21,7 +22,9 @@ SCHEMA_VERSION = 1
 _TEXT_FIELDS = ("trajectory_id", "task_id", "split", "problem_statement", "source")
 _REQUIRED = frozenset({"schema", "steps", *_TEXT_FIELDS})
 _OPTIONAL = frozenset({"model", "resolved", "provenance"})
-_STEP_FIELDS = frozenset({"thought", "action", "observation"})
+_STEP_REQUIRED = frozenset({"thought", "action", "observation"})
+_STEP_OPTIONAL = frozenset({"call", "runnable", "reward"})
+_CALL_FIELDS = frozenset({"name", "arguments"})
 
 
 def read_trajectories(path: Path | str) -> list[Trajectory]:
@@ -56,6 +59,18 @@ def iter_trajectories(path: Path | str) -> Iterator[Trajectory]:
         raise TrajectoryError(f"{path}: holds no trajectory (the file is empty)")
 
 
+def runnable_part(trajectory: Trajectory) -> Trajectory:
+    """The trajectory without the steps whose action means nothing in our container.
+
+    Raises:
+        TrajectoryError: no step is left.
+    """
+    steps = tuple(step for step in trajectory.steps if step.runnable)
+    if not steps:
+        raise TrajectoryError(f"trajectory {trajectory.trajectory_id!r} has no action that could run")
+    return trajectory if len(steps) == len(trajectory.steps) else replace(trajectory, steps=steps)
+
+
 def write_trajectories(path: Path | str, trajectories: Iterable[Trajectory]) -> int:
     """Write a file atomically (a temporary file beside it, then a rename); returns how many were written.
 
@@ -88,10 +103,7 @@ def format_trajectory(trajectory: Trajectory) -> bytes:
         "model": trajectory.model,
         "resolved": trajectory.resolved,
         "provenance": trajectory.provenance,
-        "steps": [
-            {"thought": step.thought, "action": step.action, "observation": step.observation}
-            for step in trajectory.steps
-        ],
+        "steps": [_step_record(step) for step in trajectory.steps],
     }
     try:
         return (json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -114,6 +126,15 @@ def parse_trajectory(line: bytes, *, where: str) -> Trajectory:
         raise TrajectoryError(f"{where}: not valid JSON: {error.msg} (column {error.colno}){cut}") from error
     except (ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: not valid JSON: {error}") from error
+    return build_trajectory(record, where=where)
+
+
+def build_trajectory(record: Any, *, where: str) -> Trajectory:
+    """A trajectory from one line's value; ``where`` starts every error message.
+
+    Raises:
+        TrajectoryError: the value is not exactly one trajectory.
+    """
     _check_fields(record, _REQUIRED, _OPTIONAL, where=where, field="")
     if record["schema"] != SCHEMA_VERSION or isinstance(record["schema"], bool):
         raise TrajectoryError(f"{where}: schema: expected {SCHEMA_VERSION}, found {_show(record['schema'])}")
@@ -126,6 +147,10 @@ def parse_trajectory(line: bytes, *, where: str) -> Trajectory:
         raise TrajectoryError(f"{where}: resolved: expected true, false or null, found {_show(resolved)}")
     if not isinstance(provenance, dict):
         raise TrajectoryError(f"{where}: provenance: expected an object, found {_show(provenance)}")
+    try:  # what is read can be written again
+        json.dumps(provenance, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise TrajectoryError(f"{where}: provenance: cannot be written as JSON: {error}") from error
     return Trajectory(
         **texts,  # type: ignore[arg-type]  # the split was checked just above
         steps=_steps(record["steps"], where=where),
@@ -141,13 +166,41 @@ def _steps(value: Any, *, where: str) -> tuple[Step, ...]:
     steps = []
     for index, step in enumerate(value):
         prefix = f"steps[{index}]"
-        _check_fields(step, _STEP_FIELDS, frozenset(), where=where, field=prefix)
+        _check_fields(step, _STEP_REQUIRED, _STEP_OPTIONAL, where=where, field=prefix)
         texts = {
             name: _text(step[name], where=where, field=f"{prefix}.{name}", empty=name != "action")
             for name in ("thought", "action", "observation")
         }
-        steps.append(Step(**texts))
+        runnable, reward = step.get("runnable", True), step.get("reward")
+        if not isinstance(runnable, bool):
+            raise TrajectoryError(f"{where}: {prefix}.runnable: expected true or false, found {_show(runnable)}")
+        if reward is not None and not _is_finite(reward):
+            raise TrajectoryError(f"{where}: {prefix}.reward: expected a finite number, found {_show(reward)}")
+        call = _call(step["call"], where=where, field=f"{prefix}.call") if "call" in step else None
+        steps.append(Step(**texts, call=call, runnable=runnable, reward=reward))
     return tuple(steps)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _call(value: Any, *, where: str, field: str) -> ToolCall:
+    _check_fields(value, _CALL_FIELDS, frozenset(), where=where, field=field)
+    name = _text(value["name"], where=where, field=f"{field}.name", empty=False)
+    return ToolCall(name=name, arguments=_text(value["arguments"], where=where, field=f"{field}.arguments"))
+
+
+def _step_record(step: Step) -> dict[str, Any]:
+    """What only an imported step has is left out of the others, so that their files stay as they were."""
+    record: dict[str, Any] = {"thought": step.thought, "action": step.action, "observation": step.observation}
+    if step.call is not None:
+        record["call"] = {"name": step.call.name, "arguments": step.call.arguments}
+    if not step.runnable:
+        record["runnable"] = False
+    if step.reward is not None:
+        record["reward"] = step.reward
+    return record
 
 
 def _check_fields(value: Any, required: frozenset[str], optional: frozenset[str], *, where: str, field: str) -> None:

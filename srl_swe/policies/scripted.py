@@ -73,7 +73,7 @@ class ExpertPolicy:
         self.require([task_id])
         position = 0 if is_first_step(conversation) else self._position.get(task_id, 0)
         self._position[task_id] = position + 1
-        steps = self._trajectories[task_id].steps
+        steps = [step for step in self._trajectories[task_id].steps if step.runnable]
         if position >= len(steps):
             return format_answer("The recording ends here.", SUBMIT)
         step = steps[position]

@@ -11,14 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srl_swe.errors import StorageError, TrajectoryError
+from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import (
     format_trajectory,
     iter_trajectories,
     parse_trajectory,
     read_trajectories,
+    runnable_part,
     write_trajectories,
 )
-from srl_swe.records import Step, Trajectory
+from srl_swe.records import Step, ToolCall, Trajectory
 
 
 def trajectory(name: str = "one", **changes: Any) -> Trajectory:
@@ -114,6 +116,23 @@ def test_the_good_lines_before_a_bad_one_can_be_streamed(tmp_path: Path) -> None
         ({"steps": [{"thought": 1, "action": "a", "observation": ""}]}, r"steps\[0\]\.thought: expected a string"),
         ({"steps": [{"thought": "", "action": "a", "observation": "", "x": 1}]}, r"steps\[0\]\.x: unknown field"),
         ({"reward": 1}, r"reward: unknown field"),
+        ({"provenance": {"x": "\ud800"}}, r"provenance: cannot be written as JSON"),
+        (
+            {"steps": [{"thought": "", "action": "a", "observation": "", "runnable": 1}]},
+            r"steps\[0\]\.runnable: expected",
+        ),
+        (
+            {"steps": [{"thought": "", "action": "a", "observation": "", "reward": "1"}]},
+            r"steps\[0\]\.reward: expected",
+        ),
+        (
+            {"steps": [{"thought": "", "action": "a", "observation": "", "call": "ls"}]},
+            r"steps\[0\]\.call: expected an obj",
+        ),
+        (
+            {"steps": [{"thought": "", "action": "a", "observation": "", "call": {"name": "x"}}]},
+            r"steps\[0\]\.call\.argum",
+        ),
         ({"problem_statement": "\ud800"}, r"problem_statement: holds half of a surrogate pair"),
     ],
 )
@@ -187,3 +206,41 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
         write_trajectories(tmp_path / "file" / "t.jsonl", [trajectory()])
+
+
+IMPORTED = trajectory(
+    steps=(
+        Step(
+            thought="Look.", action="ls", observation="src", call=ToolCall(name="Bash", arguments='{"command": "ls"}')
+        ),
+        Step(thought="", action="think {}", observation="noted", runnable=False),
+        Step(thought="", action="submit", observation="", reward=1.0),
+    )
+)
+
+
+def test_what_an_imported_step_holds_is_read_back(tmp_path: Path) -> None:
+    write_trajectories(tmp_path / "t.jsonl", [IMPORTED])
+    assert read_trajectories(tmp_path / "t.jsonl") == [IMPORTED]
+
+
+def test_a_step_without_it_is_written_as_before() -> None:
+    assert set(json.loads(format_trajectory(trajectory()))["steps"][0]) == {"thought", "action", "observation"}
+
+
+@pytest.mark.parametrize("path", sorted(Path("trajectories").glob("*.jsonl")), ids=lambda p: p.name)
+def test_the_files_here_are_rewritten_byte_for_byte(path: Path) -> None:
+    assert b"".join(map(format_trajectory, read_trajectories(path))) == path.read_bytes()
+
+
+def test_what_cannot_run_is_no_instance_but_is_seen() -> None:
+    instances = step_instances(IMPORTED)
+    assert [(instance.step, instance.expert_action) for instance in instances] == [(0, "ls"), (2, "submit")]
+    assert instances[1].messages[-2] == {"role": "assistant", "content": "think {}"}
+
+
+def test_the_runnable_part() -> None:
+    assert [step.action for step in runnable_part(IMPORTED).steps] == ["ls", "submit"]
+    assert runnable_part(trajectory()) == trajectory()
+    with pytest.raises(TrajectoryError, match="has no action that could run"):
+        runnable_part(trajectory(steps=IMPORTED.steps[1:2]))
