@@ -177,8 +177,9 @@ start_private() {
         write_configuration "$runtime"
         ulimit -n "$(ulimit -H -n)"
         # 9>&-: the lock must not live on in the service. unshare, sh and setsid become podman: the number stays.
+        # -C: conmon leaves a file `oom` in the folder it was started in when a container runs out of memory.
         CONTAINERS_CONF="$DATA_DIR/containers.conf" CONTAINERS_STORAGE_CONF="$DATA_DIR/storage.conf" \
-            setsid nohup "${enter[@]}" podman --tmpdir "$RUN_DIR/podman/libpod" "${options[@]}" \
+            env -C "$DATA_DIR" setsid nohup "${enter[@]}" podman --tmpdir "$RUN_DIR/podman/libpod" "${options[@]}" \
             system service --time 0 "unix://$SOCKET" >>"$LOG_FILE" 2>&1 </dev/null 9>&- &
         service=$!
         echo "$service" >"$PID_FILE"
