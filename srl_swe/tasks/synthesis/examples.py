@@ -1,0 +1,263 @@
+"""A failing test's statement as something that a user could have typed: code, what it gives, what was expected."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_DEEPEST = 4
+_LONGEST_VALUE = 700
+_LONGEST_CODE = 1800
+_EQUALITIES = {"assertEqual", "assertEquals", "assertIs", "assertListEqual", "assertDictEqual", "assertTupleEqual"}
+_WORDS = {
+    "assertIn": "in",
+    "assertNotIn": "not in",
+    "assertNotEqual": "!=",
+    "assertIsNot": "is not",
+    "assertLess": "<",
+    "assertLessEqual": "<=",
+    "assertGreater": ">",
+    "assertGreaterEqual": ">=",
+}
+_ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
+_SELF = re.compile(r"\bself\.(?=\w)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One way to see that something is wrong."""
+
+    kind: str
+    """``value``, ``truth``, ``error``, ``no_error`` or ``other``."""
+    code: str
+    """Imports, what comes before, and last the expression or statement itself."""
+    got: str = ""
+    """The value's representation, or the error; empty where it is not known."""
+    expected: str = ""
+    """The same of what it should have been."""
+    complete: bool = False
+    """Whether the code stands alone."""
+
+
+def example(evidence: dict[str, Any], text: str) -> Example | None:
+    """Make an example of what `mutant_runs.evidence` found in a test file of this text; ``None`` where it cannot be."""
+    test = _Test(text, evidence)
+    if test.statement is None or test.function is None:
+        return None
+    error, message = evidence["error"], evidence["message"]
+    if error == "Failed" and "DID NOT RAISE" in message:
+        if not isinstance(test.statement, ast.With):
+            return None
+        named = re.findall(r"DID NOT RAISE <class '([\w.]+)'>", message)
+        return test.made("no_error", test.statement.body, expected=named[0].rpartition(".")[2] if named else "")
+    if error == "AssertionError" and evidence["in_test"]:
+        return _of_assertion(test, evidence)
+    if error in ("Failed", "AssertionError"):
+        return None
+    got = f"{error}: {message.strip().splitlines()[0]}" if message.strip() else error
+    shown, _, expected = _actual(test, evidence)
+    return test.made("error", [shown], got=got[:300], expected=expected)
+
+
+def _of_assertion(test: _Test, evidence: dict[str, Any]) -> Example | None:
+    statement, message = test.statement, evidence["message"]
+    if isinstance(statement, ast.With) and "not raised" in message:
+        return test.made("no_error", statement.body, expected=message.partition(" not raised")[0])
+    call = _unittest_call(statement)
+    if call is not None and _method(call) == "assertRaises" and len(call.args) > 1:
+        made = ast.fix_missing_locations(ast.Call(call.args[1], call.args[2:], call.keywords))
+        return test.made("no_error", [made], code=ast.unparse(made), expected=test.source(call.args[0]))
+    shown, got, expected = _actual(test, evidence)
+    if isinstance(shown, ast.stmt):
+        return None
+    if expected:
+        # Evaluated a second time: what has a state may be worth something else by now.
+        stale = got == expected or got.strip("'\"[({")[:15] not in message
+        return test.made("value", [shown], got="" if stale else got, expected=expected)
+    wanted = "false" if call is not None and _method(call) == "assertFalse" else "true"
+    if isinstance(shown, ast.UnaryOp) and isinstance(shown.op, ast.Not):
+        shown, wanted = shown.operand, "false"
+    return test.made("truth", [shown], expected=wanted)
+
+
+def _actual(test: _Test, evidence: dict[str, Any]) -> tuple[ast.AST, str, str]:
+    """The node whose value is tested, its value, and the value that it should have (each empty where not known)."""
+    statement, values = test.statement, evidence["values"]
+    assert statement is not None
+    pair: list[ast.expr] = []
+    call = _unittest_call(statement)
+    if isinstance(statement, ast.Assert):
+        compare = statement.test
+        if (
+            not isinstance(compare, ast.Compare)
+            or len(compare.ops) > 1
+            or not isinstance(compare.ops[0], ast.Eq | ast.Is)
+        ):
+            return compare, "", ""
+        pair = [compare.left, compare.comparators[0]]
+    elif call is not None and call.args:
+        if _method(call) in _EQUALITIES:
+            pair = call.args[:2]
+        elif _method(call) in ("assertTrue", "assertFalse"):
+            return call.args[0], "", ""
+        elif _method(call) in _WORDS and len(call.args) > 1:
+            left, right = (test.source(argument) for argument in call.args[:2])
+            return ast.parse(f"{left} {_WORDS[_method(call)]} {right}", mode="eval").body, "", ""
+        elif _method(call) in ("assertIsNone", "assertIsNotNone"):
+            word = "is" if _method(call) == "assertIsNone" else "is not"
+            return ast.parse(f"{test.source(call.args[0])} {word} None", mode="eval").body, "", ""
+    if len(pair) != 2 or len(values) != 2:
+        return statement.value if isinstance(statement, ast.Expr) else statement, "", ""
+    # What is called is what is tested; where both are, or none, it is the left one.
+    index = 1 if _has_call(pair[1]) and not _has_call(pair[0]) else 0
+    expected = values[1 - index] or ""
+    if not expected or len(expected) > _LONGEST_VALUE or _ADDRESS.search(expected):
+        expected = test.source(pair[1 - index])
+    return pair[index], values[index] or "", expected
+
+
+class _Test:
+    """The test function around a failing statement."""
+
+    def __init__(self, text: str, evidence: dict[str, Any]) -> None:
+        self._text = text
+        self._locals: dict[str, str | None] = evidence["locals"]
+        self._line = evidence["line"]
+        self._module = ast.parse(text)
+        around = [node for node in ast.walk(self._module) if _spans(node, evidence["failed_line"])]
+        functions = [node for node in around if isinstance(node, ast.FunctionDef)]
+        inner = max(around, key=lambda node: node.lineno, default=None)  # type: ignore[attr-defined]
+        self.function = functions[-1] if functions else None
+        self.statement = inner if isinstance(inner, ast.stmt) and inner not in functions else None
+        classes = [node for node in around if isinstance(node, ast.ClassDef)]
+        self._set_up = [
+            child
+            for node in classes
+            for child in node.body
+            if isinstance(child, ast.FunctionDef) and child.name in ("setUp", "setup_method", "setup")
+        ]
+
+    def source(self, node: ast.AST) -> str:
+        """A node's text, set to the left margin."""
+        segment = ast.get_source_segment(self._text, node)
+        if segment is None:
+            return ast.unparse(node)
+        return textwrap.dedent(" " * getattr(node, "col_offset", 0) + segment)
+
+    def made(
+        self, kind: str, shown: Sequence[ast.AST], *, code: str = "", got: str = "", expected: str = ""
+    ) -> Example | None:
+        """Put the code together: the nodes, and what the names in them are."""
+        lines: list[str] = []
+        imports: list[str] = []
+        missing: set[str] = set()
+        done: set[str] = set()
+        for node in shown:
+            self._define(node, lines, imports, missing, done, 0)
+        body = code or "\n".join(self.source(node) for node in shown)
+        parts = ["\n".join(dict.fromkeys(imports)), "\n".join([*lines, body])]
+        whole = _SELF.sub("", "\n\n".join(part for part in parts if part.strip()))
+        if len(whole) > _LONGEST_CODE or "super()" in whole:
+            return None
+        return Example(kind=kind, code=whole, got=got, expected=expected, complete=not missing)
+
+    def _define(
+        self, node: ast.AST, lines: list[str], imports: list[str], missing: set[str], done: set[str], depth: int
+    ) -> None:
+        """Add what defines the names in a node, before it."""
+        for name in _names(node):
+            if name in done:
+                continue
+            done.add(name)
+            known = self._locals.get(name)
+            if known is not None:
+                lines.append(f"{name} = {known}")
+            elif (imported := self._import(name)) is not None:
+                imports.append(imported)
+            elif depth < _DEEPEST and (statements := self._assignments(name)):
+                for statement in statements:
+                    self._define(statement, lines, imports, missing, done, depth + 1)
+                    lines.append(self.source(statement))
+            elif not hasattr(builtins, name):
+                missing.add(name)
+
+    def _assignments(self, name: str) -> list[ast.stmt]:
+        """The last assignment of a name before the statement, and the calls of its methods after that."""
+        bodies: list[list[ast.stmt]] = [self.function.body] if self.function else []
+        bodies += [function.body for function in self._set_up] + [self._module.body]
+        for body in bodies:
+            found: list[ast.stmt] = []
+            for statement in body:
+                if statement.lineno >= self._line and body is bodies[0]:
+                    break
+                if isinstance(statement, (ast.Assign, ast.FunctionDef, ast.ClassDef)) and name in _bound(statement):
+                    found = [statement]
+                elif found and isinstance(statement, (ast.Expr, ast.AugAssign)) and name in _names(statement):
+                    found.append(statement)
+            if found and body is not self._module.body:
+                return [statement for statement in found if _unittest_call(statement) is None]
+            if found:
+                return found[:1]
+        return []
+
+    def _import(self, name: str) -> str | None:
+        for node in self._module.body:
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                for alias in node.names:
+                    if (alias.asname or alias.name) == name:
+                        return f"from {node.module} import {alias.name}" + (f" as {name}" if alias.asname else "")
+                    if alias.name == "*":
+                        return f"from {node.module} import *"
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if (alias.asname or alias.name.partition(".")[0]) == name:
+                        return f"import {alias.name}" + (f" as {name}" if alias.asname else "")
+        return None
+
+
+def _spans(node: ast.AST, line: int) -> bool:
+    return isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or node.lineno)
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Names that a node reads, ``self.x`` as ``self.x``, but for those that it binds itself."""
+    found: list[str] = []
+    bound = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    bound |= {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
+    for child in ast.walk(node):
+        if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == "self":
+            found.append(f"self.{child.attr}")
+        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load) and child.id not in bound | {"self"}:
+            found.append(child.id)
+    return list(dict.fromkeys(found))
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+        return {statement.name}
+    found = set()
+    for target in getattr(statement, "targets", []):
+        for node in ast.walk(target):
+            if isinstance(node, ast.Name):
+                found.add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+                found.add(f"self.{node.attr}")
+    return found
+
+
+def _unittest_call(statement: ast.AST | None) -> ast.Call | None:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return call if isinstance(call, ast.Call) and _method(call).startswith("assert") else None
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _has_call(node: ast.AST) -> bool:
+    return any(isinstance(child, (ast.Call, ast.Subscript, ast.Attribute)) for child in ast.walk(node))

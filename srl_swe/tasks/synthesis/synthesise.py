@@ -1,0 +1,308 @@
+"""From packages to tasks: survey, mutants, their trial, and the grader's own word on each that becomes a task."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from srl_swe.errors import InfrastructureError, SandboxError, TaskError
+from srl_swe.records import RepositorySource, Split
+from srl_swe.sandbox.calls import shared_client
+from srl_swe.sandbox.protocol import Sandbox
+from srl_swe.tasks.folder import read_suite
+from srl_swe.tasks.host_git import difference
+from srl_swe.tasks.synthesis import journal as journals
+from srl_swe.tasks.synthesis.candidates import (
+    Candidate,
+    broken_tests,
+    candidates,
+    combined,
+    refusal,
+    test_files,
+)
+from srl_swe.tasks.synthesis.journal import KEPT, Entry, Journal
+from srl_swe.tasks.synthesis.operators import apply
+from srl_swe.tasks.synthesis.problem import problem_statement
+from srl_swe.tasks.synthesis.subjects import Subject, opened
+from srl_swe.tasks.synthesis.survey import Survey, UnfitError, survey
+from srl_swe.tasks.synthesis.trials import TrialResult, open_warm, try_all
+from srl_swe.tasks.validate import validate
+from srl_swe.tasks.writing import TaskDraft, write_suite, write_task
+
+_BATCH = 8
+_COMBINED_SHARE = 6
+"""One task in so many has several faults."""
+_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What is to be made."""
+
+    suite: Path
+    """The suite that is written, or added to; its folder's name is its name."""
+    per_package: int = 12
+    """Most tasks of a package."""
+    most_tried: int = 150
+    """Most mutants of a package that are tried."""
+    seed: int = 0
+    """Of the order of mutants and of the wording."""
+    heldout: frozenset[str] = frozenset()
+    """Repositories of the held-out split, beside those that suites in the same folder hold out."""
+    requirements: tuple[str, ...] = ()
+    """More pip requirements of the packages' tests."""
+    repeats: int = 1
+    """Gradings of each patch before a task is kept."""
+    backend: str = "docker"
+    """Where containers come from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of one package."""
+
+    label: str
+    """The package and its release."""
+    kept: int = 0
+    """Tasks, those of earlier runs included."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Reasons, and how many mutants each turned away."""
+    unfit: str = ""
+    """Why no task can be made of the package."""
+    failure: str = ""
+    """What of the world failed; another run goes on from here."""
+
+
+Listener = Callable[[str, int, int], None]
+"""Called with a package's label, its tasks and its mutants so far; from several threads."""
+
+
+def synthesise(
+    origins: Sequence[str], settings: Settings, *, workers: int = 2, on_progress: Listener | None = None
+) -> Iterator[Outcome]:
+    """Make tasks of packages (``PACKAGE==VERSION``) and folders, as each comes to its end.
+
+    Raises:
+        TaskError: the suite is wrong.
+        StorageError: it cannot be written.
+        EngineUnavailableError: no container engine answers.
+    """
+    name = settings.suite.resolve().name
+    write_suite(settings.suite, name=name, description="Faults put into PyPI packages by mutation; split by package.")
+    shared_client("docker")
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="synthesise") as pool:
+        waiting = [pool.submit(_package, origin, settings, stop, on_progress or _silent) for origin in origins]
+        try:
+            for done in as_completed(waiting):
+                yield done.result()
+        except BaseException:
+            # What is at work ends after its mutants; its journal says where to go on.
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _silent(label: str, kept: int, tried: int) -> None:
+    pass
+
+
+def _package(origin: str, settings: Settings, stop: threading.Event, on_progress: Listener) -> Outcome:
+    label = origin
+    journal: Journal | None = None
+    try:
+        with opened(origin) as subject:
+            label = subject.label
+            journal = Journal(settings.suite, label)
+            work = _Work(subject, settings, journal, stop, on_progress)
+            if journal.finished != work.order:
+                work.run()
+        return Outcome(label=label, kept=len(journal.kept()), refused=journal.refusals())
+    except (UnfitError, TaskError) as error:
+        kept = len(journal.kept()) if journal else 0
+        return Outcome(label=label, kept=kept, unfit=str(error))
+    except InfrastructureError as error:
+        kept = len(journal.kept()) if journal else 0
+        return Outcome(label=label, kept=kept, failure=f"{type(error).__name__}: {error}")
+
+
+class _Work:
+    """One package's way from source to tasks."""
+
+    def __init__(
+        self, subject: Subject, settings: Settings, journal: Journal, stop: threading.Event, on_progress: Listener
+    ) -> None:
+        self._subject = subject
+        self._settings = settings
+        self._journal = journal
+        self._stop = stop
+        self._on_progress = on_progress
+        self._sources = subject.sources()
+        self._tests = subject.tests()
+        self.order = {"per_package": settings.per_package, "most_tried": settings.most_tried, "seed": settings.seed}
+        """What a finished journal was finished with."""
+
+    def run(self) -> None:
+        """Try mutants until there are enough tasks."""
+        client = shared_client("docker")
+        found = self._survey()
+        rng = random.Random(f"{self._settings.seed} {self._subject.label}")
+        singles = candidates(self._sources, found, rng)
+        several = self._settings.per_package // _COMBINED_SHARE
+        with open_warm(found.image, backend=self._settings.backend) as sandbox:
+            self._try(singles, found, sandbox, self._settings.per_package - several)
+            if several and not self._stop.is_set():
+                together = combined(self._journal.entries, found, self._sources, rng)
+                self._try(together[: 2 * several], found, sandbox, self._settings.per_package)
+            self._try(singles, found, sandbox, self._settings.per_package)
+        del client
+        if not self._stop.is_set():
+            self._journal.finish(**self.order)
+
+    def _survey(self) -> Survey:
+        kept = self._journal.survey
+        # One that an earlier run made says which image; where that is gone, everything is done again.
+        if kept is not None:
+            earlier = Survey.from_json(kept)
+            if shared_client("docker").images.list(name=earlier.image):
+                return earlier
+        client = shared_client("docker")
+        made = survey(self._subject, client, extra=self._settings.requirements, backend=self._settings.backend)
+        self._journal.survey = made.to_json()
+        return made
+
+    def _try(self, chosen: Sequence[Candidate], found: Survey, sandbox: Sandbox, enough: int) -> None:
+        done = {journals.key(entry.mutations) for entry in self._journal.entries}
+        waiting = [one for one in chosen if journals.key(one.mutations) not in done]
+        while waiting and len(self._journal.kept()) < enough and not self._stop.is_set():
+            if len(self._journal.entries) >= self._settings.most_tried:
+                return
+            batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+            results = try_all(sandbox, [one.trial(self._sources, found) for one in batch])
+            for candidate, result in zip(batch, results, strict=True):
+                if len(self._journal.kept()) >= enough or self._stop.is_set():
+                    return
+                self._journal.add(self._judge(candidate, result, found))
+                self._on_progress(self._subject.label, len(self._journal.kept()), len(self._journal.entries))
+
+    def _judge(self, candidate: Candidate, result: TrialResult, found: Survey) -> Entry:
+        reason, detail = refusal(candidate, result, found, self._journal.entries)
+        broken = broken_tests(result) if result.status == "ended" else ()
+        task = ""
+        if not reason:
+            reason, detail, task = self._make(candidate, result, found, broken)
+        return Entry(
+            function=candidate.function,
+            mutations=candidate.mutations,
+            outcome=reason or KEPT,
+            task=task,
+            broken=broken if len(broken) <= 200 and not result.errors else (),
+            detail=detail[:500],
+        )
+
+    def _make(
+        self, candidate: Candidate, result: TrialResult, found: Survey, broken: tuple[str, ...]
+    ) -> tuple[str, str, str]:
+        """Write and confirm a task: (why not, more of it, its name)."""
+        rng = random.Random(f"{self._settings.seed} {journals.key(candidate.mutations)}")
+        subject = self._subject
+        release = f"{subject.name} {subject.version}".strip()
+        files = test_files(broken)
+        problem = problem_statement(
+            [one for one in result.evidence if one["test"].partition("::")[0] in files],
+            self._tests,
+            name=subject.name,
+            release=release,
+            rng=rng,
+        )
+        if problem is None:
+            return "nothing to show", "", ""
+        name = self._name(broken)
+        drafts = self._settings.suite / journals.FOLDER / "drafts" / f"{subject.label}"
+        suite_name = self._settings.suite.resolve().name
+        try:
+            write_suite(drafts, name=suite_name, description="")
+            draft = self._draft(candidate, found, broken, problem, name, drafts)
+            checked = validate(
+                write_task(draft, drafts, replace=True), repeats=self._settings.repeats, backend=self._settings.backend
+            )
+            if checked.infrastructure:
+                raise SandboxError("; ".join(checked.problems))
+            if not checked.ok:
+                return "the grader does not agree", "; ".join(checked.problems), ""
+            write_task(self._draft(candidate, found, broken, problem, name, self._settings.suite), self._settings.suite)
+        finally:
+            shutil.rmtree(drafts, ignore_errors=True)
+        return "", "", name
+
+    def _draft(
+        self, candidate: Candidate, found: Survey, broken: tuple[str, ...], problem: str, name: str, suite: Path
+    ) -> TaskDraft:
+        files = test_files(broken)
+        wrong = {test for test in broken if test.partition("::")[0] in files}
+        subject = self._subject
+        if subject.version:
+            source = RepositorySource(
+                kind="pypi", location=subject.origin, version=subject.version, mutations=candidate.mutations
+            )
+        else:
+            place = os.path.relpath(subject.origin, suite.resolve() / "tasks" / name)
+            source = RepositorySource(kind="folder", location=place, fixed=True)
+        return TaskDraft(
+            name=name,
+            repository=subject.name,
+            split=self._split(),
+            problem_statement=problem,
+            source=source,
+            requirements=found.requirements,
+            install=found.install,
+            gold_patch="" if subject.version else self._gold(candidate),
+            test_files={path: self._tests[path] for path in files},
+            fail_to_pass=tuple(test for path in files for test in found.files[path] if test in wrong),
+            pass_to_pass=tuple(test for path in files for test in found.files[path] if test not in wrong),
+            excluded_tests=tuple(test for path in files for test in found.excluded.get(path, ())),
+            timeout_s=_TIMEOUT_S,
+        )
+
+    def _gold(self, candidate: Candidate) -> str:
+        path = candidate.mutations[0].path
+        base = self._subject.folder.with_name("mutated")
+        (base / path).parent.mkdir(parents=True)
+        (base / path).write_bytes(apply(self._sources[path], candidate.mutations).encode())
+        try:
+            changes: dict[str, bytes | None] = {path: self._sources[path].encode()}
+            return difference(base, changes, base.with_name("scratch")).decode()
+        finally:
+            for folder in (base, base.with_name("scratch")):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _name(self, broken: tuple[str, ...]) -> str:
+        """After the package and the first test that breaks."""
+        test = broken[0].partition("[")[0].rpartition("::")[2].removeprefix("test")
+        words = [word for word in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", test).lower()) if word]
+        stem = "-".join([self._subject.name.lower(), *words[:5]])
+        tasks = self._settings.suite / "tasks"
+        name, number = stem, 2
+        while (tasks / name).exists():
+            name, number = f"{stem}-{number}", number + 1
+        return name
+
+    def _split(self) -> Split:
+        if self._subject.name in self._settings.heldout:
+            return "heldout"
+        splits = {
+            task.split
+            for path in sorted(self._settings.suite.resolve().parent.glob("*/suite.toml"))
+            if any((path.parent / "tasks").glob("*/task.toml"))
+            for task in read_suite(path.parent)
+            if task.repository == self._subject.name
+        }
+        return splits.pop() if len(splits) == 1 else "train"
