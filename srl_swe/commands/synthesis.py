@@ -37,7 +37,7 @@ def synthesise(
         seed: Of the choice of mutants and of the wording.
         heldout: A package of the held-out split; may be given several times. Suites beside this one count too.
         requires: A pip requirement of the packages' tests; may be given several times.
-        repeats: How often the grader tries each task before it is kept.
+        repeats: How often the grader tries each task before it is kept; 0: not at all (see `tasks validate`).
         workers: Packages at a time.
         backend: Where sandboxes run.
     """
@@ -49,9 +49,13 @@ def synthesise(
 
     if not origins:
         raise ConfigError("name at least one release (PACKAGE==VERSION) or folder")
-    for option, value in (("--per-package", per_package), ("--most-tried", most_tried), ("--repeats", repeats)):
-        if value < 1:
-            raise ConfigError(f"{option}: expected a whole number from 1 on, got {value}")
+    for option, value, least in (
+        ("--per-package", per_package, 1),
+        ("--most-tried", most_tried, 1),
+        ("--repeats", repeats, 0),
+    ):
+        if value < least:
+            raise ConfigError(f"{option}: expected a whole number from {least} on, got {value}")
     settings = Settings(
         suite=to,
         per_package=per_package,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from srl_swe.records import Mutation
-from srl_swe.tasks.synthesis.journal import Entry
+from srl_swe.tasks.synthesis.journal import KEPT, Entry
 from srl_swe.tasks.synthesis.operators import MutationError, apply, sites
 from srl_swe.tasks.synthesis.survey import Survey
 from srl_swe.tasks.synthesis.trials import Trial, TrialResult
@@ -19,10 +19,11 @@ PER_FUNCTION = 2
 _TRIED_PER_FUNCTION = 10
 _MOST_FUNCTIONS = 20
 _MOST_SHARE = 0.5
-_MOST_TESTS = 80
+_MOST_TESTS = 60
+_SAMPLE = 40
 _MOST_FILES = 3
 _LARGEST_INVENTORY = 800
-_SLOWEST_S = 12.0
+_SLOWEST_S = 8.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,14 +38,28 @@ class Candidate:
     """Node ids of the tests that run one of the lines."""
 
     def trial(self, sources: Mapping[str, str], survey: Survey) -> Trial:
-        """The run of the tests that can notice it."""
+        """The run of some of the tests that can notice it, of as many functions as can be."""
+        turn: Counter[str] = Counter()
+        places = {}
+        for test in self.tests:
+            turn[test.partition("[")[0]] += 1
+            places[test] = turn[test.partition("[")[0]]
+        chosen = sorted(self.tests, key=places.__getitem__)
+        step = max(1, len(turn) // _SAMPLE)
+        return self._trial([*chosen[: len(turn) : step], *chosen[len(turn) :]][:_SAMPLE], sources, survey)
+
+    def whole_trial(self, files: Sequence[str], sources: Mapping[str, str], survey: Survey) -> Trial:
+        """The run of everything in some test files."""
+        return self._trial([test for file in files for test in survey.files[file]], sources, survey)
+
+    def _trial(self, tests: Sequence[str], sources: Mapping[str, str], survey: Survey) -> Trial:
         path = self.mutations[0].path
-        files = tuple(dict.fromkeys(test.partition("::")[0] for test in self.tests))
         return Trial(
-            run=files,
-            only=self.tests,
+            run=tuple(dict.fromkeys(test.partition("::")[0] for test in tests)),
+            only=tuple(tests),
             write={path: apply(sources[path], self.mutations)},
-            limit_s=8.0 + 3 * sum(survey.seconds[file] for file in files),
+            limit_s=8.0 + 4 * survey.takes(tests),
+            test_limit_s=2.0 + 4 * max(map(survey.seconds.__getitem__, tests)),
             most=_MOST_TESTS,
         )
 
@@ -102,34 +117,68 @@ def combined(
     return made
 
 
-def refusal(candidate: Candidate, result: TrialResult, survey: Survey, earlier: Sequence[Entry]) -> tuple[str, str]:
-    """Why a mutant makes no task, in few words, and what more is to be said; empty where it may make one."""
-    if result.status != "ended":
-        return ("takes too long", "") if result.status == "timeout" else ("ends the interpreter", "")
-    if result.errors:
-        return "cannot be imported", result.errors[0]
+def first_refusal(
+    candidate: Candidate, result: TrialResult, survey: Survey, earlier: Sequence[Entry]
+) -> tuple[str, str]:
+    """Why a mutant makes no task, in few words, and what more is to be said; empty where it may make one.
+
+    Args:
+        candidate: The mutant.
+        result: Of `Candidate.trial`.
+        survey: Of the package.
+        earlier: What was tried before.
+    """
+    if reason := _broken_run(result):
+        return reason
     broken = broken_tests(result)
-    functions = {test.partition("[")[0] for test in broken}
-    everything = {test.partition("[")[0] for names in survey.files.values() for test in names}
     if not broken:
         return "no test notices", ""
-    if len(broken) >= _MOST_TESTS or len(functions) > min(_MOST_FUNCTIONS, _MOST_SHARE * len(everything)):
-        return "breaks too much", f"{len(functions)} test functions"
-    files = test_files(broken)
-    size = sum(len(survey.files[file]) for file in files)
+    if len(result.outcomes) >= _SAMPLE // 2 and len(broken) > _MOST_SHARE * len(result.outcomes):
+        return "breaks too much", f"{len(broken)} of {len(result.outcomes)} tests"
+    size = sum(len(survey.files[file]) for file in test_files(broken))
     if size > _LARGEST_INVENTORY:
         return "too many tests in its files", str(size)
-    if size == sum(test.partition("::")[0] in files for test in broken):
-        return "breaks every test of its files", ""
-    if any(set(entry.broken) == set(broken) for entry in earlier if entry.outcome == "kept"):
-        return "breaks the same tests as another", ""
-    kept = [entry for entry in earlier if entry.outcome == "kept"]
+    kept = [entry for entry in earlier if entry.outcome == KEPT]
     if sum(entry.function == candidate.function for entry in kept) >= PER_FUNCTION:
         return "enough tasks of its function", ""
     places = {(m.path, m.line) for entry in kept for m in entry.mutations}
     if len(candidate.mutations) == 1 and (candidate.mutations[0].path, candidate.mutations[0].line) in places:
         return "same line as another", ""
     return "", ""
+
+
+def second_refusal(
+    result: TrialResult, files: Sequence[str], noticed: Sequence[str], survey: Survey, earlier: Sequence[Entry]
+) -> tuple[str, str]:
+    """The same after the run of everything in the test files.
+
+    Args:
+        result: Of `Candidate.whole_trial`.
+        files: The test files.
+        noticed: The tests that broke in the first run.
+        survey: Of the package.
+        earlier: What was tried before.
+    """
+    if reason := _broken_run(result):
+        return reason
+    broken = set(broken_tests(result))
+    everything = {test for file in files for test in survey.files[file]}
+    functions = {test.partition("[")[0] for test in broken}
+    if len(functions) > _MOST_FUNCTIONS or len(broken) > min(_MOST_TESTS - 1, _MOST_SHARE * len(everything)):
+        return "breaks too much", f"{len(functions)} test functions"
+    if set(result.outcomes) != everything:
+        return "its tests are not the same from run to run", ""
+    if not broken >= {test for test in noticed if test.partition("::")[0] in files}:
+        return "breaks other tests from run to run", ""
+    if any(set(entry.broken) == broken for entry in earlier if entry.outcome == KEPT):
+        return "breaks the same tests as another", ""
+    return "", ""
+
+
+def _broken_run(result: TrialResult) -> tuple[str, str] | None:
+    if result.status != "ended":
+        return ("takes too long", "") if result.status == "timeout" else ("ends the interpreter", "")
+    return ("cannot be imported", result.errors[0]) if result.errors else None
 
 
 def broken_tests(result: TrialResult) -> tuple[str, ...]:
@@ -144,8 +193,7 @@ def test_files(broken: Sequence[str]) -> tuple[str, ...]:
 
 
 def _affordable(candidate: Candidate, survey: Survey) -> bool:
-    files = {test.partition("::")[0] for test in candidate.tests}
-    return bool(files) and sum(survey.seconds[file] for file in files) <= _SLOWEST_S
+    return bool(candidate.tests) and survey.takes(candidate.tests) <= _SLOWEST_S
 
 
 def _differ(group: Sequence[Entry]) -> bool:

@@ -175,7 +175,9 @@ class _Test:
                 continue
             done.add(name)
             known = self._locals.get(name)
-            if known is not None:
+            # How the test came by it says more than what it is, by now: a result is a literal too.
+            made = self._assignments(name, own=True) if name in self._locals else []
+            if known is not None and not any(_has_call(statement) for statement in made):
                 lines.append(f"{name} = {known}")
             elif (imported := self._import(name)) is not None:
                 imports.append(imported)
@@ -186,10 +188,10 @@ class _Test:
             elif not hasattr(builtins, name):
                 missing.add(name)
 
-    def _assignments(self, name: str) -> list[ast.stmt]:
+    def _assignments(self, name: str, *, own: bool = False) -> list[ast.stmt]:
         """The last assignment of a name before the statement, and the calls of its methods after that."""
         bodies: list[list[ast.stmt]] = [self.function.body] if self.function else []
-        bodies += [function.body for function in self._set_up] + [self._module.body]
+        bodies += [] if own else [function.body for function in self._set_up] + [self._module.body]
         for body in bodies:
             found: list[ast.stmt] = []
             for statement in body:

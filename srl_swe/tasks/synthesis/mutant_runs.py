@@ -3,7 +3,8 @@
 It stands alone (standard library, pytest, and the grader's own program beside it, so that tests run under the grader's
 options) and is sent as text. FOLDER holds ``order.json``: ``root`` and ``jobs``, each with ``write`` (path to text),
 ``run`` (test files), ``only`` (node ids, empty for all), ``trace`` (whether to record covered lines), ``keep`` (whether
-compiled files are kept for later jobs) and ``limit_s``. Each job is a fork that runs pytest; the files are put back
+compiled files are kept for later jobs), ``most`` (failures after which it ends), ``limit_s`` and ``test_limit_s`` (of
+processor time). Each job is a fork that runs pytest; the files are put back
 after it. A line of JSON for each goes to ``FOLDER/results``.
 """
 
@@ -19,15 +20,19 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-_SHOWN = 6
+_SHOWN = 8
+_SHOWN_OF_FUNCTION = 2
 _LONGEST = 900
 _MEMORY = 1_500_000_000
+_HUNG = 9
+"""Exit code of a fork in which a test takes too long."""
 
 
 class Recorder:
@@ -37,6 +42,8 @@ class Recorder:
         self._only = set(job["only"])
         self._root = root + "/"
         self._trace = job["trace"]
+        self._test_limit_s = job["test_limit_s"]
+        self._shown: Counter[str] = Counter()
         self._tests = {str(Path(root, name)) for name in job["run"]}
         self._files: dict[str, bool] = {}
         self._lines: set[tuple[str, int]] = set()
@@ -82,6 +89,8 @@ class Recorder:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             self._random.add(item.nodeid)
         if not self._trace:
+            # Processor time: what hangs is told from what has to wait.
+            signal.setitimer(signal.ITIMER_PROF, self._test_limit_s)
             return (yield)
         self._lines = set()
         threading.settrace(self._entered)
@@ -98,7 +107,9 @@ class Recorder:
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
         report = yield
         failed = call.when == "call" and call.excinfo is not None and report.outcome == "failed"
-        if failed and not self._trace and len(self.evidence) < _SHOWN:
+        function = item.nodeid.partition("[")[0]
+        self._shown[function] += failed
+        if failed and len(self.evidence) < _SHOWN and self._shown[function] <= _SHOWN_OF_FUNCTION:
             with contextlib.suppress(Exception):  # a test's own objects may do anything
                 self.evidence.append(evidence(item, call.excinfo))
         return report
@@ -123,7 +134,6 @@ def evidence(item: pytest.Item, excinfo: Any) -> dict[str, Any]:
     entry = entries[-1]
     frame = entry.frame.raw
     statement = innermost(ast.parse(item.path.read_bytes()), entry.lineno + 1)
-    names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
     return {
         "test": item.nodeid,
         "line": statement.lineno,
@@ -132,7 +142,7 @@ def evidence(item: pytest.Item, excinfo: Any) -> dict[str, Any]:
         "message": str(excinfo.value)[: 2 * _LONGEST],
         "in_test": excinfo.traceback[-1] is entry or "assert" in excinfo.typename.lower(),
         "values": [value(expression, frame) for expression in compared(statement)],
-        "locals": {name: literal(frame.f_locals[name]) for name in sorted(names & set(frame.f_locals))},
+        "locals": {name: literal(frame.f_locals[name]) for name in sorted(set(frame.f_locals))},
     }
 
 
@@ -160,7 +170,8 @@ def value(expression: ast.expr, frame: FrameType) -> str | None:
         text = repr(eval(code, {**frame.f_globals, **frame.f_locals}))
     except BaseException:
         return None
-    return text if len(text) <= _LONGEST else None
+    # What the test run itself put there is nobody's example.
+    return text if len(text) <= _LONGEST and "PYTEST_" not in text else None
 
 
 def literal(value: Any) -> str | None:
@@ -185,8 +196,10 @@ def run_job(job: dict[str, Any], root: Path, options: list[str], result: Path) -
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     # A mutant's compiled form must not outlive it: it may have the size and the second of the next one.
     sys.dont_write_bytecode = not job["keep"]
+    signal.signal(signal.SIGPROF, lambda *_: os._exit(_HUNG))
     recorder = Recorder(job, str(root))
-    code = pytest.main([*options, f"--maxfail={job['most']}", "--", *job["run"]], plugins=[recorder])
+    # Tracebacks are read by nobody, and those with the source around cost more than the test.
+    code = pytest.main([*options, "--tb=native", f"--maxfail={job['most']}", "--", *job["run"]], plugins=[recorder])
     found = {
         "exit": int(code),
         "outcomes": recorder.outcomes(),
@@ -211,7 +224,7 @@ def try_job(job: dict[str, Any], root: Path, options: list[str], result: Path) -
                 run_job(job, root, options, result)
             finally:
                 os._exit(0)
-        ended = wait(child, began + job["limit_s"])
+        ended = wait(child, began + job["limit_s"]) not in (None, _HUNG)
     finally:
         for name, (content, stat) in before.items():
             (root / name).write_bytes(content)
@@ -226,18 +239,20 @@ def try_job(job: dict[str, Any], root: Path, options: list[str], result: Path) -
     return found
 
 
-def wait(child: int, deadline: float) -> bool:
-    """Whether a fork came to its end in time; nothing of it is left."""
-    ended = False
-    while not ended and time.monotonic() < deadline:
-        ended = os.waitpid(child, os.WNOHANG)[0] == child
-        if not ended:
+def wait(child: int, deadline: float) -> int | None:
+    """A fork's exit code, ``None`` where it did not end in time; nothing of it is left."""
+    code: int | None = None
+    while code is None and time.monotonic() < deadline:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found == child:
+            code = os.waitstatus_to_exitcode(status)
+        else:
             time.sleep(0.005)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
-    if not ended:
+    if code is None:
         os.waitpid(child, 0)
-    return ended
+    return code
 
 
 def main(folder: Path) -> int:

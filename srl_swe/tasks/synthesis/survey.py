@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import docker
@@ -37,9 +37,13 @@ class Survey:
     excluded: dict[str, list[str]]
     """Path to the node ids that do not, or that draw their inputs."""
     seconds: dict[str, float]
-    """Test file to the time that it takes."""
+    """Node id to the time that it takes."""
     covered: dict[str, dict[int, list[str]]]
     """Source file to line to the tests that run it."""
+
+    def takes(self, tests: Iterable[str]) -> float:
+        """Seconds of some tests."""
+        return sum(self.seconds.get(test, 0.0) for test in tests)
 
     def to_json(self) -> str:
         """As text, to be kept."""
@@ -131,7 +135,7 @@ def _evaluate(subject: Subject, plain: TrialResult, traced: TrialResult, **image
                     covered.setdefault(path, {}).setdefault(line, []).append(name)
     sources = subject.sources()
     covered = {path: whole_statements(sources[path], lines) for path, lines in covered.items() if path in sources}
-    return Survey(files=files, excluded=excluded, seconds=seconds, covered=covered, **image)  # type: ignore[arg-type]
+    return Survey(files=files, excluded=excluded, seconds=dict(plain.seconds), covered=covered, **image)  # type: ignore[arg-type]
 
 
 def whole_statements(source: str, covered: dict[int, list[str]]) -> dict[int, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from srl_swe.errors import InfrastructureError, SandboxError, TaskError
 from srl_swe.records import RepositorySource, Split
@@ -25,7 +27,8 @@ from srl_swe.tasks.synthesis.candidates import (
     broken_tests,
     candidates,
     combined,
-    refusal,
+    first_refusal,
+    second_refusal,
     test_files,
 )
 from srl_swe.tasks.synthesis.journal import KEPT, Entry, Journal
@@ -60,7 +63,7 @@ class Settings:
     requirements: tuple[str, ...] = ()
     """More pip requirements of the packages' tests."""
     repeats: int = 1
-    """Gradings of each patch before a task is kept."""
+    """Gradings of each patch before a task is kept; 0: none, what the tests did in the warm container is enough."""
     backend: str = "docker"
     """Where containers come from."""
 
@@ -147,6 +150,8 @@ class _Work:
         self._on_progress = on_progress
         self._sources = subject.sources()
         self._tests = subject.tests()
+        self._steady: dict[tuple[str, ...], str] = {}
+        """Test files to what is wrong with them as a whole, where they were tried."""
         self.order = {"per_package": settings.per_package, "most_tried": settings.most_tried, "seed": settings.seed}
         """What a finished journal was finished with."""
 
@@ -190,26 +195,48 @@ class _Work:
             for candidate, result in zip(batch, results, strict=True):
                 if len(self._journal.kept()) >= enough or self._stop.is_set():
                     return
-                self._journal.add(self._judge(candidate, result, found))
+                self._journal.add(self._judge(candidate, result, found, sandbox))
                 self._on_progress(self._subject.label, len(self._journal.kept()), len(self._journal.entries))
 
-    def _judge(self, candidate: Candidate, result: TrialResult, found: Survey) -> Entry:
-        reason, detail = refusal(candidate, result, found, self._journal.entries)
-        broken = broken_tests(result) if result.status == "ended" else ()
+    def _judge(self, candidate: Candidate, result: TrialResult, found: Survey, sandbox: Sandbox) -> Entry:
+        reason, detail = first_refusal(candidate, result, found, self._journal.entries)
+        broken = broken_tests(result) if result.status == "ended" and not result.errors else ()
         task = ""
         if not reason:
-            reason, detail, task = self._make(candidate, result, found, broken)
+            files = test_files(broken)
+            whole, unfit = self._whole_run(candidate, files, found, sandbox)
+            reason, detail = ("its tests do not pass alone", unfit) if unfit else ("", "")
+            if not reason:
+                reason, detail = second_refusal(whole, files, broken, found, self._journal.entries)
+            if not reason:
+                wrong = set(broken_tests(whole))
+                broken = tuple(test for file in files for test in found.files[file] if test in wrong)
+                reason, detail, task = self._make(candidate, (*result.evidence, *whole.evidence), found, broken)
         return Entry(
             function=candidate.function,
             mutations=candidate.mutations,
             outcome=reason or KEPT,
             task=task,
-            broken=broken if len(broken) <= 200 and not result.errors else (),
+            broken=broken,
             detail=detail[:500],
         )
 
+    def _whole_run(
+        self, candidate: Candidate, files: tuple[str, ...], found: Survey, sandbox: Sandbox
+    ) -> tuple[TrialResult, str]:
+        """Run everything in test files that can be run, with the fault and, once for the same files, without."""
+        trials = [candidate.whole_trial(files, self._sources, found)]
+        if files not in self._steady:
+            trials.append(dataclasses.replace(trials[0], write={}))
+        faulty, *right = try_all(sandbox, trials)
+        if right:
+            passing = {name for name, outcome in right[0].outcomes.items() if outcome == "passed"}
+            missing = {name for file in files for name in found.files[file]} - passing
+            self._steady[files] = ", ".join(sorted(missing)[:3])
+        return faulty, self._steady[files]
+
     def _make(
-        self, candidate: Candidate, result: TrialResult, found: Survey, broken: tuple[str, ...]
+        self, candidate: Candidate, evidence: Sequence[dict[str, Any]], found: Survey, broken: tuple[str, ...]
     ) -> tuple[str, str, str]:
         """Write and confirm a task: (why not, more of it, its name)."""
         rng = random.Random(f"{self._settings.seed} {journals.key(candidate.mutations)}")
@@ -217,7 +244,7 @@ class _Work:
         release = f"{subject.name} {subject.version}".strip()
         files = test_files(broken)
         problem = problem_statement(
-            [one for one in result.evidence if one["test"].partition("::")[0] in files],
+            [one for one in evidence if one["test"].partition("::")[0] in files],
             self._tests,
             name=subject.name,
             release=release,
@@ -226,6 +253,18 @@ class _Work:
         if problem is None:
             return "nothing to show", "", ""
         name = self._name(broken)
+        if self._settings.repeats:
+            reason, detail = self._graded(candidate, found, broken, problem, name)
+            if reason:
+                return reason, detail, ""
+        write_task(self._draft(candidate, found, broken, problem, name, self._settings.suite), self._settings.suite)
+        return "", "", name
+
+    def _graded(
+        self, candidate: Candidate, found: Survey, broken: tuple[str, ...], problem: str, name: str
+    ) -> tuple[str, str]:
+        """Why the grader refuses a task that is not in the suite yet."""
+        subject = self._subject
         drafts = self._settings.suite / journals.FOLDER / "drafts" / f"{subject.label}"
         suite_name = self._settings.suite.resolve().name
         try:
@@ -236,12 +275,9 @@ class _Work:
             )
             if checked.infrastructure:
                 raise SandboxError("; ".join(checked.problems))
-            if not checked.ok:
-                return "the grader does not agree", "; ".join(checked.problems), ""
-            write_task(self._draft(candidate, found, broken, problem, name, self._settings.suite), self._settings.suite)
+            return ("", "") if checked.ok else ("the grader does not agree", "; ".join(checked.problems))
         finally:
             shutil.rmtree(drafts, ignore_errors=True)
-        return "", "", name
 
     def _draft(
         self, candidate: Candidate, found: Survey, broken: tuple[str, ...], problem: str, name: str, suite: Path

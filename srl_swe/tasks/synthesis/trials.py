@@ -32,6 +32,8 @@ class Trial:
     """Path to text of the files that are changed for the run."""
     limit_s: float
     """Seconds after which it is stopped."""
+    test_limit_s: float = 60.0
+    """Processor time, in seconds, of one test."""
     trace: bool = False
     """Whether covered lines are recorded."""
     keep: bool = False
