@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import re
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 _DEEPEST = 4
 _LONGEST_VALUE = 700
 _LONGEST_CODE = 1800
+_MOST_LINES = 12
 _EQUALITIES = {"assertEqual", "assertEquals", "assertIs", "assertListEqual", "assertDictEqual", "assertTupleEqual"}
 _WORDS = {
     "assertIn": "in",
@@ -113,8 +113,13 @@ def _actual(test: _Test, evidence: dict[str, Any]) -> tuple[ast.AST, str, str]:
             return ast.parse(f"{test.source(call.args[0])} {word} None", mode="eval").body, "", ""
     if len(pair) != 2 or len(values) != 2:
         return statement.value if isinstance(statement, ast.Expr) else statement, "", ""
-    # What is called is what is tested; where both are, or none, it is the left one.
-    index = 1 if _has_call(pair[1]) and not _has_call(pair[0]) else 0
+    # What was typed in is what is expected; what is computed may be what is wrong.
+    typed = [test.is_typed(side) for side in pair]
+    if not any(typed):
+        word = "is" if any(isinstance(node, ast.Is) for node in ast.walk(statement)) else "=="
+        left, right = (test.source(side) for side in pair)
+        return ast.parse(f"({left}) {word} ({right})", mode="eval").body, "", ""
+    index = 0 if typed[1] else 1
     expected = values[1 - index] or ""
     if not expected or len(expected) > _LONGEST_VALUE or _ADDRESS.search(expected):
         expected = test.source(pair[1 - index])
@@ -147,7 +152,9 @@ class _Test:
         segment = ast.get_source_segment(self._text, node)
         if segment is None:
             return ast.unparse(node)
-        return textwrap.dedent(" " * getattr(node, "col_offset", 0) + segment)
+        margin = " " * getattr(node, "col_offset", 0)
+        # Not `dedent`: the lines of a string may begin further to the left.
+        return "\n".join(line.removeprefix(margin) for line in segment.split("\n"))
 
     def made(
         self, kind: str, shown: Sequence[ast.AST], *, code: str = "", got: str = "", expected: str = ""
@@ -157,14 +164,41 @@ class _Test:
         imports: list[str] = []
         missing: set[str] = set()
         done: set[str] = set()
-        for node in shown:
+        before = self._body_before()
+        for statement in before:
+            done |= _bound(statement)
+        for node in (*before, *shown):
             self._define(node, lines, imports, missing, done, 0)
+        lines += [self.source(statement) for statement in before]
         body = code or "\n".join(self.source(node) for node in shown)
         parts = ["\n".join(dict.fromkeys(imports)), "\n".join([*lines, body])]
         whole = _SELF.sub("", "\n\n".join(part for part in parts if part.strip()))
-        if len(whole) > _LONGEST_CODE or "super()" in whole:
+        calls = any(_has_call(node) for node in (*before, *shown)) or any("(" in line for line in lines)
+        if len(whole) > _LONGEST_CODE or "super()" in whole or not calls:
             return None
         return Example(kind=kind, code=whole, got=got, expected=expected, complete=not missing)
+
+    def is_typed(self, node: ast.AST) -> bool:
+        """Whether the test's author wrote the value down, here or where its name is bound."""
+        if _has_call(node):
+            return False
+        for name in _names(node):
+            made = self._assignments(name, own=True)
+            if (not made and self._locals.get(name) is None) or any(_has_call(statement) for statement in made):
+                return False
+        return True
+
+    def _body_before(self) -> list[ast.stmt]:
+        """What the test does before the statement, but for other assertions, where that is short."""
+        body = self.function.body if self.function else []
+        if self.statement not in body:
+            return []
+        found = [one for one in body[: body.index(self.statement)] if not _checks(one)]
+        # What the next one writes over has made room for another example.
+        pairs = zip(found, [*found[1:], None], strict=True)
+        found = [one for one, after in pairs if after is None or not _replaces(after, one)]
+        lines = sum((one.end_lineno or one.lineno) - one.lineno + 1 for one in found)
+        return found if lines <= _MOST_LINES else []
 
     def _define(
         self, node: ast.AST, lines: list[str], imports: list[str], missing: set[str], done: set[str], depth: int
@@ -175,9 +209,8 @@ class _Test:
                 continue
             done.add(name)
             known = self._locals.get(name)
-            # How the test came by it says more than what it is, by now: a result is a literal too.
-            made = self._assignments(name, own=True) if name in self._locals else []
-            if known is not None and not any(_has_call(statement) for statement in made):
+            # How the test came by it says more than what it is by now.
+            if known is not None and not self._assignments(name, own=True):
                 lines.append(f"{name} = {known}")
             elif (imported := self._import(name)) is not None:
                 imports.append(imported)
@@ -197,9 +230,11 @@ class _Test:
             for statement in body:
                 if statement.lineno >= self._line and body is bodies[0]:
                     break
-                if isinstance(statement, (ast.Assign, ast.FunctionDef, ast.ClassDef)) and name in _bound(statement):
+                if name in _bound(statement):
                     found = [statement]
-                elif found and isinstance(statement, (ast.Expr, ast.AugAssign)) and name in _names(statement):
+                elif (
+                    found and isinstance(statement, (ast.Expr, ast.AugAssign, ast.Assign)) and name in _names(statement)
+                ):
                     found.append(statement)
             if found and body is not self._module.body:
                 return [statement for statement in found if _unittest_call(statement) is None]
@@ -245,9 +280,14 @@ def _bound(statement: ast.stmt) -> set[str]:
     found = set()
     for target in getattr(statement, "targets", []):
         for node in ast.walk(target):
-            if isinstance(node, ast.Name):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 found.add(node.id)
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
+            elif (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.ctx, ast.Store)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == "self"
+            ):
                 found.add(f"self.{node.attr}")
     return found
 
@@ -255,6 +295,25 @@ def _bound(statement: ast.stmt) -> set[str]:
 def _unittest_call(statement: ast.AST | None) -> ast.Call | None:
     call = statement.value if isinstance(statement, ast.Expr) else None
     return call if isinstance(call, ast.Call) and _method(call).startswith("assert") else None
+
+
+def _checks(statement: ast.stmt) -> bool:
+    """Whether a statement only looks at something, or says what the test is about."""
+    if isinstance(statement, ast.Assert) or _unittest_call(statement) is not None:
+        return True
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return True
+    calls = [item.context_expr for item in statement.items] if isinstance(statement, ast.With) else []
+    return any(
+        isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("raises", "assertRaises", "warns"))
+        for call in calls
+    )
+
+
+def _replaces(after: ast.stmt, before: ast.stmt) -> bool:
+    if not isinstance(after, ast.Assign) or not isinstance(before, ast.Assign):
+        return False
+    return _bound(before) == _bound(after) and not _bound(before) & set(_names(after.value))
 
 
 def _method(call: ast.Call) -> str:
