@@ -124,10 +124,10 @@ def _from_mutations(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str],
     for path in dict.fromkeys(mutation.path for mutation in source.mutations):
         numbers = [number for number, mutation in enumerate(source.mutations) if mutation.path == path]
         field = f"{declaration}: source.mutations[{numbers[0]}].path"
-        if not (base / path).is_file() or (base / path).is_symlink():
-            raise TaskError(f"{field}: expected a file of {release}, it has no {path}")
         if refusal(path, hidden=task.test_paths) is not None:
             raise TaskError(f"{field}: expected a source file, {path} is none that a patch may change")
+        if not (base / path).is_file() or (base / path).is_symlink():
+            raise TaskError(f"{field}: expected a file of {release}, it has no {path}")
         originals[path] = (base / path).read_bytes()
         text = read_text(base / path)
         try:

@@ -7,6 +7,7 @@ import builtins
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 _DEEPEST = 4
@@ -106,19 +107,22 @@ def _actual(test: _Test, evidence: dict[str, Any]) -> tuple[ast.AST, str, str]:
         elif _method(call) in ("assertTrue", "assertFalse"):
             return call.args[0], "", ""
         elif _method(call) in _WORDS and len(call.args) > 1:
-            left, right = (test.source(argument) for argument in call.args[:2])
-            return ast.parse(f"{left} {_WORDS[_method(call)]} {right}", mode="eval").body, "", ""
+            return test.composed(call.args[0], _WORDS[_method(call)], call.args[1]), "", ""
         elif _method(call) in ("assertIsNone", "assertIsNotNone"):
             word = "is" if _method(call) == "assertIsNone" else "is not"
-            return ast.parse(f"{test.source(call.args[0])} {word} None", mode="eval").body, "", ""
+            return test.composed(call.args[0], word, ast.Constant(None)), "", ""
     if len(pair) != 2 or len(values) != 2:
         return statement.value if isinstance(statement, ast.Expr) else statement, "", ""
     # What was typed in is what is expected; what is computed may be what is wrong.
     typed = [test.is_typed(side) for side in pair]
     if not any(typed):
-        word = "is" if any(isinstance(node, ast.Is) for node in ast.walk(statement)) else "=="
-        left, right = (test.source(side) for side in pair)
-        return ast.parse(f"({left}) {word} ({right})", mode="eval").body, "", ""
+        if isinstance(statement, ast.Assert):
+            return statement.test, "", ""
+        return (
+            test.composed(pair[0], "is" if call is not None and _method(call) == "assertIs" else "==", pair[1]),
+            "",
+            "",
+        )
     index = 0 if typed[1] else 1
     expected = values[1 - index] or ""
     if not expected or len(expected) > _LONGEST_VALUE or _ADDRESS.search(expected):
@@ -134,6 +138,7 @@ class _Test:
         self._locals: dict[str, str | None] = evidence["locals"]
         self._line = evidence["line"]
         self._module = ast.parse(text)
+        self._composed: dict[ast.AST, str] = {}
         around = [node for node in ast.walk(self._module) if _spans(node, evidence["failed_line"])]
         functions = [node for node in around if isinstance(node, ast.FunctionDef)]
         inner = max(around, key=lambda node: node.lineno, default=None)  # type: ignore[attr-defined]
@@ -147,8 +152,17 @@ class _Test:
             if isinstance(child, ast.FunctionDef) and child.name in ("setUp", "setup_method", "setup")
         ]
 
+    def composed(self, left: ast.expr, operator: str, right: ast.expr) -> ast.expr:
+        """A comparison that is not in the file as it stands."""
+        text = f"{self.source(left)} {operator} {self.source(right)}"
+        node = ast.parse(f"({text})", mode="eval").body
+        self._composed[node] = text
+        return node
+
     def source(self, node: ast.AST) -> str:
         """A node's text, set to the left margin."""
+        if node in self._composed:
+            return self._composed[node]
         segment = ast.get_source_segment(self._text, node)
         if segment is None:
             return ast.unparse(node)
@@ -195,8 +209,7 @@ class _Test:
             return []
         found = [one for one in body[: body.index(self.statement)] if not _checks(one)]
         # What the next one writes over has made room for another example.
-        pairs = zip(found, [*found[1:], None], strict=True)
-        found = [one for one, after in pairs if after is None or not _replaces(after, one)]
+        found = [one for one, after in zip_longest(found, found[1:]) if after is None or not _replaces(after, one)]
         lines = sum((one.end_lineno or one.lineno) - one.lineno + 1 for one in found)
         return found if lines <= _MOST_LINES else []
 

@@ -68,12 +68,17 @@ def sites(source: str, *, path: str = "", lines: Collection[int] | None = None) 
     except SyntaxError:
         return {}
     found: dict[str, list[Mutation]] = {}
+    seen: set[tuple[str, int, str]] = set()
     for name, function in text.functions():
         for operator, edits, variant in _candidates(text, function):
             line, column = text.place(edits[0].start)
             wanted = lines is None or line in lines
-            if wanted and _changes(text, edits) and text.still_compiles(function, edits):
-                before, after = _hashes(text, edits)
+            if not wanted or not _changes(text, edits) or not text.still_compiles(function, edits):
+                continue
+            before, after = _hashes(text, edits)
+            # Two ways to the same code are one mutant.
+            if (name, line, after) not in seen:
+                seen.add((name, line, after))
                 found.setdefault(name, []).append(
                     Mutation(
                         path=path,

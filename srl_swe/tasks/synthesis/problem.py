@@ -113,7 +113,7 @@ def problem_statement(
         path = found["test"].partition("::")[0]
         try:
             one = example(dict(found), tests[path])
-        except (SyntaxError, ValueError, RecursionError, IndexError):
+        except (SyntaxError, RecursionError):
             continue
         if one is not None and one.code not in [other.code for other, _ in made]:
             made.append((one, path))

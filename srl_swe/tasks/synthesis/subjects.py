@@ -63,7 +63,7 @@ class Subject:
         """Path to text of the files that mutants are made of."""
         found = {}
         for path in self.python_files():
-            if refusal(path) is None and not _NOT_CODE & set(path.split("/")):
+            if refusal(path) is None and not _holds_tests(path) and not _NOT_CODE & set(path.split("/")):
                 text = _text(self.folder / path)
                 if text is not None:
                     found[path] = text
@@ -71,7 +71,7 @@ class Subject:
 
     def tests(self) -> dict[str, str]:
         """Path to text of its test files."""
-        names = [path for path in self.python_files() if is_test(path) and _holds_tests(path)]
+        names = [path for path in self.python_files() if _holds_tests(path)]
         return {path: text for path in names if (text := _text(self.folder / path)) is not None}
 
     def python_files(self) -> list[str]:
@@ -162,6 +162,8 @@ def _declared(folder: Path) -> list[str]:
 
 def _holds_tests(path: str) -> bool:
     name = path.rpartition("/")[2]
+    if name != "test.py" and not is_test(path):
+        return False
     return name.startswith("test") or name.endswith(("_test.py", "_tests.py"))
 
 

@@ -36,7 +36,7 @@ from srl_swe.tasks.synthesis.operators import apply
 from srl_swe.tasks.synthesis.problem import problem_statement
 from srl_swe.tasks.synthesis.subjects import Subject, opened
 from srl_swe.tasks.synthesis.survey import Survey, UnfitError, survey
-from srl_swe.tasks.synthesis.trials import TrialResult, open_warm, try_all
+from srl_swe.tasks.synthesis.trials import Trial, TrialResult, open_warm, try_all
 from srl_swe.tasks.validate import validate
 from srl_swe.tasks.writing import TaskDraft, write_suite, write_task
 
@@ -150,8 +150,8 @@ class _Work:
         self._on_progress = on_progress
         self._sources = subject.sources()
         self._tests = subject.tests()
-        self._steady: dict[tuple[str, ...], str] = {}
-        """Test files to what is wrong with them as a whole, where they were tried."""
+        self._steady: dict[tuple[str, ...], bool] = {}
+        """Test files to whether all of their tests pass when these files are run alone."""
         self.order = {"per_package": settings.per_package, "most_tried": settings.most_tried, "seed": settings.seed}
         """What a finished journal was finished with."""
 
@@ -192,20 +192,49 @@ class _Work:
                 return
             batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
             results = try_all(sandbox, [one.trial(self._sources, found) for one in batch])
-            for candidate, result in zip(batch, results, strict=True):
+            wholes = self._whole_runs(batch, results, found, sandbox)
+            for candidate, result, whole in zip(batch, results, wholes, strict=True):
                 if len(self._journal.kept()) >= enough or self._stop.is_set():
                     return
-                self._journal.add(self._judge(candidate, result, found, sandbox))
+                self._journal.add(self._judge(candidate, result, whole, found))
                 self._on_progress(self._subject.label, len(self._journal.kept()), len(self._journal.entries))
 
-    def _judge(self, candidate: Candidate, result: TrialResult, found: Survey, sandbox: Sandbox) -> Entry:
+    def _whole_runs(
+        self, batch: Sequence[Candidate], results: Sequence[TrialResult], found: Survey, sandbox: Sandbox
+    ) -> list[TrialResult | None]:
+        """Run everything in the test files that a task would have, and once for the same files without a fault."""
+        wholes: list[TrialResult | None] = [None] * len(batch)
+        trials: list[Trial] = []
+        places: list[int | tuple[str, ...]] = []
+        for index, (candidate, result) in enumerate(zip(batch, results, strict=True)):
+            if first_refusal(candidate, result, found, self._journal.entries)[0]:
+                continue
+            files = test_files(broken_tests(result))
+            whole = candidate.whole_trial(files, self._sources, found)
+            if set(whole.only) <= set(result.outcomes):
+                wholes[index] = result
+            else:
+                trials.append(whole)
+                places.append(index)
+            if files not in self._steady and files not in places:
+                trials.append(dataclasses.replace(whole, write={}))
+                places.append(files)
+        for place, done in zip(places, try_all(sandbox, trials) if trials else [], strict=True):
+            if isinstance(place, int):
+                wholes[place] = done
+            else:
+                passing = {name for name, outcome in done.outcomes.items() if outcome == "passed"}
+                self._steady[place] = {name for file in place for name in found.files[file]} <= passing
+        return wholes
+
+    def _judge(self, candidate: Candidate, result: TrialResult, whole: TrialResult | None, found: Survey) -> Entry:
         reason, detail = first_refusal(candidate, result, found, self._journal.entries)
         broken = broken_tests(result) if result.status == "ended" and not result.errors else ()
         task = ""
         if not reason:
+            assert whole is not None, "a reason that was there before the run is there after it"
             files = test_files(broken)
-            whole, unfit = self._whole_run(candidate, files, found, sandbox)
-            reason, detail = ("its tests do not pass alone", unfit) if unfit else ("", "")
+            reason = "" if self._steady[files] else "its tests do not pass alone"
             if not reason:
                 reason, detail = second_refusal(whole, files, broken, found, self._journal.entries)
             if not reason:
@@ -220,20 +249,6 @@ class _Work:
             broken=broken,
             detail=detail[:500],
         )
-
-    def _whole_run(
-        self, candidate: Candidate, files: tuple[str, ...], found: Survey, sandbox: Sandbox
-    ) -> tuple[TrialResult, str]:
-        """Run everything in test files that can be run, with the fault and, once for the same files, without."""
-        trials = [candidate.whole_trial(files, self._sources, found)]
-        if files not in self._steady:
-            trials.append(dataclasses.replace(trials[0], write={}))
-        faulty, *right = try_all(sandbox, trials)
-        if right:
-            passing = {name for name, outcome in right[0].outcomes.items() if outcome == "passed"}
-            missing = {name for file in files for name in found.files[file]} - passing
-            self._steady[files] = ", ".join(sorted(missing)[:3])
-        return faulty, self._steady[files]
 
     def _make(
         self, candidate: Candidate, evidence: Sequence[dict[str, Any]], found: Survey, broken: tuple[str, ...]
