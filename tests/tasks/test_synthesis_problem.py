@@ -121,6 +121,12 @@ def test_errors() -> None:
     evidence = found("T::test_raises", "self.assertRaises", message="KeyError not raised by pop")
     shown = example(evidence, TEST)
     assert shown is not None and shown.code.endswith("frame.pop('a')") and shown.expected == "KeyError"
+    evidence |= {"error": "IndexError", "message": "empty", "in_test": False}
+    shown = example(evidence, TEST)
+    assert shown is not None and shown.code.endswith("\n\nframe = Frame()\nframe.pop('a')")
+    assert (shown.got, shown.expected) == ("IndexError: empty", "KeyError")
+    shown = example(found("test_refuses", 'frame.push("x")', error="TypeError", message="no", in_test=False), TEST)
+    assert shown is not None and (shown.got, shown.expected) == ("TypeError: no", "ValueError")
 
 
 def test_what_is_computed_is_not_what_is_expected() -> None:

@@ -61,6 +61,13 @@ def example(evidence: dict[str, Any], text: str) -> Example | None:
     if error in ("Failed", "AssertionError"):
         return None
     got = f"{error}: {message.strip().splitlines()[0]}" if message.strip() else error
+    call = _unittest_call(test.statement)
+    if call is not None and _method(call) == "assertRaises" and len(call.args) > 1:
+        made = ast.fix_missing_locations(ast.Call(call.args[1], call.args[2:], call.keywords))
+        awaited = test.source(call.args[0])
+        return test.made("error", [made], code=ast.unparse(made), got=got[:300], expected=awaited)
+    if awaited := test.awaited():
+        return test.made("error", [test.statement], got=got[:300], expected=awaited)
     shown, _, expected = _actual(test, evidence)
     return test.made("error", [shown], got=got[:300], expected=expected)
 
@@ -140,6 +147,7 @@ class _Test:
         self._module = ast.parse(text)
         self._composed: dict[ast.AST, str] = {}
         around = [node for node in ast.walk(self._module) if _spans(node, evidence["failed_line"])]
+        self._around = around
         functions = [node for node in around if isinstance(node, ast.FunctionDef)]
         inner = max(around, key=lambda node: node.lineno, default=None)  # type: ignore[attr-defined]
         self.function = functions[-1] if functions else None
@@ -168,7 +176,21 @@ class _Test:
             return ast.unparse(node)
         margin = " " * getattr(node, "col_offset", 0)
         # Not `dedent`: the lines of a string may begin further to the left.
-        return "\n".join(line.removeprefix(margin) for line in segment.split("\n"))
+        text = "\n".join(line.removeprefix(margin) for line in segment.split("\n"))
+        return text if isinstance(node, ast.ClassDef) else _SELF.sub("", text)
+
+    def awaited(self) -> str:
+        """The exception that the block around the statement asks for."""
+        for node in self._around:
+            for item in node.items if isinstance(node, ast.With) else []:
+                call = item.context_expr
+                if (
+                    isinstance(call, ast.Call)
+                    and call.args
+                    and ast.unparse(call.func).endswith(("raises", "assertRaises"))
+                ):
+                    return self.source(call.args[0])
+        return ""
 
     def made(
         self, kind: str, shown: Sequence[ast.AST], *, code: str = "", got: str = "", expected: str = ""
@@ -184,9 +206,9 @@ class _Test:
         for node in (*before, *shown):
             self._define(node, lines, imports, missing, done, 0)
         lines += [self.source(statement) for statement in before]
-        body = code or "\n".join(self.source(node) for node in shown)
+        body = _SELF.sub("", code) or "\n".join(self.source(node) for node in shown)
         parts = ["\n".join(dict.fromkeys(imports)), "\n".join([*lines, body])]
-        whole = _SELF.sub("", "\n\n".join(part for part in parts if part.strip()))
+        whole = "\n\n".join(part for part in parts if part.strip())
         calls = any(_has_call(node) for node in (*before, *shown)) or any("(" in line for line in lines)
         if len(whole) > _LONGEST_CODE or "super()" in whole or not calls:
             return None
@@ -230,7 +252,8 @@ class _Test:
             elif depth < _DEEPEST and (statements := self._assignments(name)):
                 for statement in statements:
                     self._define(statement, lines, imports, missing, done, depth + 1)
-                    lines.append(self.source(statement))
+                    if not _bound(statement) or self.source(statement) not in lines:
+                        lines.append(self.source(statement))
             elif not hasattr(builtins, name):
                 missing.add(name)
 
