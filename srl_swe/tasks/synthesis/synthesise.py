@@ -190,7 +190,9 @@ class _Work:
         while waiting and len(self._journal.kept()) < enough and not self._stop.is_set():
             if len(self._journal.entries) >= self._settings.most_tried:
                 return
-            batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+            # About every second one is kept: few more are tried than are wanted.
+            size = min(_BATCH, 2 * (enough - len(self._journal.kept())))
+            batch, waiting = waiting[:size], waiting[size:]
             results = try_all(sandbox, [one.trial(self._sources, found) for one in batch])
             wholes = self._whole_runs(batch, results, found, sandbox)
             for candidate, result, whole in zip(batch, results, wholes, strict=True):
