@@ -12,7 +12,7 @@ from srl_swe.errors import TaskError
 from srl_swe.records import Mutation
 from srl_swe.tasks.synthesis.candidates import Candidate, candidates, combined, first_refusal, second_refusal
 from srl_swe.tasks.synthesis.examples import example
-from srl_swe.tasks.synthesis.journal import Entry, Journal
+from srl_swe.tasks.synthesis.journal import Entry, Journal, alone
 from srl_swe.tasks.synthesis.problem import problem_statement
 from srl_swe.tasks.synthesis.subjects import Subject, missing_libraries, opened, requirements
 from srl_swe.tasks.synthesis.survey import Survey, whole_statements
@@ -247,6 +247,16 @@ def test_the_journal_goes_on(tmp_path: Path) -> None:
     file.write_text(file.read_text() + "[]\n")
     with pytest.raises(TaskError, match=r"a-1\.jsonl: line 4: expected a line of a synthesis"):
         Journal(tmp_path, "a-1")
+
+
+def test_one_synthesis_at_a_time(tmp_path: Path) -> None:
+    with alone(tmp_path):
+        with pytest.raises(TaskError, match="another synthesis is at work"), alone(tmp_path):
+            pass
+        with pytest.raises(RuntimeError, match="mine"), alone(tmp_path / "other"):
+            raise RuntimeError("mine")
+    with alone(tmp_path):
+        pass
 
 
 def test_subjects(tmp_path: Path) -> None:

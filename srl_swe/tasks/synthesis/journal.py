@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,28 @@ class Entry:
     """Node ids of the tests that it breaks."""
     detail: str = ""
     """More of why not."""
+
+
+@contextlib.contextmanager
+def alone(suite: Path) -> Iterator[None]:
+    """Be the only synthesis of a suite; the kernel lets go when the process dies.
+
+    Raises:
+        TaskError: another one is at work.
+        StorageError: the suite cannot be written.
+    """
+    path = suite / FOLDER / "lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TaskError(f"{suite}: another synthesis is at work on it; wait for it, or interrupt it") from None
+        yield
 
 
 class Journal:

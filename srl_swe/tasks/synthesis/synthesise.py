@@ -94,16 +94,21 @@ def synthesise(
     """Make tasks of packages (``PACKAGE==VERSION``) and folders, as each comes to its end.
 
     Raises:
-        TaskError: the suite is wrong.
+        TaskError: the suite is wrong, or another synthesis is at work on it.
         StorageError: it cannot be written.
         EngineUnavailableError: no container engine answers.
     """
     name = settings.suite.resolve().name
     write_suite(settings.suite, name=name, description="Faults put into PyPI packages by mutation; split by package.")
     shared_client("docker")
+    with journals.alone(settings.suite):
+        yield from _in_parallel(origins, settings, workers, on_progress or _silent)
+
+
+def _in_parallel(origins: Sequence[str], settings: Settings, workers: int, on_progress: Listener) -> Iterator[Outcome]:
     stop = threading.Event()
     with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="synthesise") as pool:
-        waiting = [pool.submit(_package, origin, settings, stop, on_progress or _silent) for origin in origins]
+        waiting = [pool.submit(_package, origin, settings, stop, on_progress) for origin in origins]
         try:
             for done in as_completed(waiting):
                 yield done.result()
