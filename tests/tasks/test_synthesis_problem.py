@@ -135,6 +135,13 @@ def test_what_is_computed_is_not_what_is_expected() -> None:
     assert 'read("1")' in shown.code and "None" not in shown.code
 
 
+def test_what_shows_nothing_of_the_package_is_no_example() -> None:
+    text = TEST + "\n\ndef test_set():\n    import os\n    found = set()\n    assert found == {1}\n"
+    line = text.count("\n")
+    evidence = found("test_set", "import pytest", values=["set()", "{1}"], message="assert set() == {1}")
+    assert example(evidence | {"line": line, "failed_line": line}, text) is None
+
+
 def test_the_issue() -> None:
     evidence = [
         found("test_wide", "assert WIDE", values=["False"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -25,6 +26,7 @@ _WORDS = {
     "assertGreater": ">",
     "assertGreaterEqual": ">=",
 }
+_NOT_SUBJECTS = sys.stdlib_module_names | {"pytest", "hypothesis", "mock", "six", "freezegun"}
 _ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 _SELF = re.compile(r"\bself\.(?=\w)")
 
@@ -209,6 +211,10 @@ class _Test:
         body = _SELF.sub("", code) or "\n".join(self.source(node) for node in shown)
         parts = ["\n".join(dict.fromkeys(imports)), "\n".join([*lines, body])]
         whole = "\n\n".join(part for part in parts if part.strip())
+        # Where all is known and nothing of it is the package's, it shows nothing of the package.
+        known = [line.split()[1].partition(".")[0] for line in imports]
+        if not missing and all(name in _NOT_SUBJECTS for name in known):
+            return None
         calls = any(_has_call(node) for node in (*before, *shown)) or any("(" in line for line in lines)
         if len(whole) > _LONGEST_CODE or "super()" in whole or not calls:
             return None
