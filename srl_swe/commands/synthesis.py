@@ -44,7 +44,8 @@ def synthesise(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from srl_swe.errors import ConfigError
-    from srl_swe.tasks.synthesis.synthesise import Outcome, Settings
+    from srl_swe.tasks.synthesis.drafts import Settings
+    from srl_swe.tasks.synthesis.synthesise import Outcome
     from srl_swe.tasks.synthesis.synthesise import synthesise as run
 
     if not origins:

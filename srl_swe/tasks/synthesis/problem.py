@@ -8,7 +8,8 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from srl_swe.tasks.synthesis.examples import Example, example
+from srl_swe.tasks.synthesis.examples import example
+from srl_swe.tasks.synthesis.failing_test import Example
 
 _TITLES = {
     "value": (

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import random
-import re
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from srl_swe.errors import InfrastructureError, SandboxError, TaskError
-from srl_swe.records import RepositorySource, Split
+from srl_swe.errors import InfrastructureError, TaskError
 from srl_swe.sandbox.calls import shared_client
 from srl_swe.sandbox.protocol import Sandbox
-from srl_swe.tasks.folder import read_suite
-from srl_swe.tasks.host_git import difference
 from srl_swe.tasks.synthesis import journal as journals
 from srl_swe.tasks.synthesis.candidates import (
     Candidate,
@@ -31,41 +23,16 @@ from srl_swe.tasks.synthesis.candidates import (
     second_refusal,
     test_files,
 )
+from srl_swe.tasks.synthesis.drafts import Settings, TaskMaker
 from srl_swe.tasks.synthesis.journal import KEPT, Entry, Journal
-from srl_swe.tasks.synthesis.operators import apply
-from srl_swe.tasks.synthesis.problem import problem_statement
 from srl_swe.tasks.synthesis.subjects import Subject, opened
 from srl_swe.tasks.synthesis.survey import Survey, UnfitError, survey
 from srl_swe.tasks.synthesis.trials import Trial, TrialResult, open_warm, try_all
-from srl_swe.tasks.validate import validate
-from srl_swe.tasks.writing import TaskDraft, write_suite, write_task
+from srl_swe.tasks.writing import write_suite
 
 _BATCH = 8
 _COMBINED_SHARE = 6
 """One task in so many has several faults."""
-_TIMEOUT_S = 120.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settings:
-    """What is to be made."""
-
-    suite: Path
-    """The suite that is written, or added to; its folder's name is its name."""
-    per_package: int = 12
-    """Most tasks of a package."""
-    most_tried: int = 150
-    """Most mutants of a package that are tried."""
-    seed: int = 0
-    """Of the order of mutants and of the wording."""
-    heldout: frozenset[str] = frozenset()
-    """Repositories of the held-out split, beside those that suites in the same folder hold out."""
-    requirements: tuple[str, ...] = ()
-    """More pip requirements of the packages' tests."""
-    repeats: int = 1
-    """Gradings of each patch before a task is kept; 0: none, what the tests did in the warm container is enough."""
-    backend: str = "docker"
-    """Where containers come from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +62,7 @@ def synthesise(
 
     Raises:
         TaskError: the suite is wrong, or another synthesis is at work on it.
-        StorageError: it cannot be written.
+        StorageError: it cannot be begun.
         EngineUnavailableError: no container engine answers.
     """
     name = settings.suite.resolve().name
@@ -154,7 +121,7 @@ class _Work:
         self._stop = stop
         self._on_progress = on_progress
         self._sources = subject.sources()
-        self._tests = subject.tests()
+        self._tasks = TaskMaker(subject, self._sources, settings)
         self._steady: dict[tuple[str, ...], bool] = {}
         """Test files to whether all of their tests pass when these files are run alone."""
         self.order = {"per_package": settings.per_package, "most_tried": settings.most_tried, "seed": settings.seed}
@@ -162,7 +129,6 @@ class _Work:
 
     def run(self) -> None:
         """Try mutants until there are enough tasks."""
-        client = shared_client("docker")
         found = self._survey()
         rng = random.Random(f"{self._settings.seed} {self._subject.label}")
         singles = candidates(self._sources, found, rng)
@@ -173,7 +139,6 @@ class _Work:
                 together = combined(self._journal.entries, found, self._sources, rng)
                 self._try(together[: 2 * several], found, sandbox, self._settings.per_package)
             self._try(singles, found, sandbox, self._settings.per_package)
-        del client
         if not self._stop.is_set():
             self._journal.finish(**self.order)
 
@@ -247,7 +212,7 @@ class _Work:
             if not reason:
                 wrong = set(broken_tests(whole))
                 broken = tuple(test for file in files for test in found.files[file] if test in wrong)
-                reason, detail, task = self._make(candidate, (*result.evidence, *whole.evidence), found, broken)
+                reason, detail, task = self._tasks.make(candidate, (*result.evidence, *whole.evidence), found, broken)
         return Entry(
             function=candidate.function,
             mutations=candidate.mutations,
@@ -256,111 +221,3 @@ class _Work:
             broken=broken,
             detail=detail[:500],
         )
-
-    def _make(
-        self, candidate: Candidate, evidence: Sequence[dict[str, Any]], found: Survey, broken: tuple[str, ...]
-    ) -> tuple[str, str, str]:
-        """Write and confirm a task: (why not, more of it, its name)."""
-        rng = random.Random(f"{self._settings.seed} {journals.key(candidate.mutations)}")
-        subject = self._subject
-        release = f"{subject.name} {subject.version}".strip()
-        files = test_files(broken)
-        problem = problem_statement(
-            [one for one in evidence if one["test"].partition("::")[0] in files],
-            self._tests,
-            name=subject.name,
-            release=release,
-            rng=rng,
-        )
-        if problem is None:
-            return "nothing to show", "", ""
-        name = self._name(broken)
-        if self._settings.repeats:
-            reason, detail = self._graded(candidate, found, broken, problem, name)
-            if reason:
-                return reason, detail, ""
-        write_task(self._draft(candidate, found, broken, problem, name, self._settings.suite), self._settings.suite)
-        return "", "", name
-
-    def _graded(
-        self, candidate: Candidate, found: Survey, broken: tuple[str, ...], problem: str, name: str
-    ) -> tuple[str, str]:
-        """Why the grader refuses a task that is not in the suite yet."""
-        subject = self._subject
-        drafts = self._settings.suite / journals.FOLDER / "drafts" / f"{subject.label}"
-        suite_name = self._settings.suite.resolve().name
-        try:
-            write_suite(drafts, name=suite_name, description="")
-            draft = self._draft(candidate, found, broken, problem, name, drafts)
-            checked = validate(
-                write_task(draft, drafts, replace=True), repeats=self._settings.repeats, backend=self._settings.backend
-            )
-            if checked.infrastructure:
-                raise SandboxError("; ".join(checked.problems))
-            return ("", "") if checked.ok else ("the grader does not agree", "; ".join(checked.problems))
-        finally:
-            shutil.rmtree(drafts, ignore_errors=True)
-
-    def _draft(
-        self, candidate: Candidate, found: Survey, broken: tuple[str, ...], problem: str, name: str, suite: Path
-    ) -> TaskDraft:
-        files = test_files(broken)
-        wrong = {test for test in broken if test.partition("::")[0] in files}
-        subject = self._subject
-        if subject.version:
-            source = RepositorySource(
-                kind="pypi", location=subject.origin, version=subject.version, mutations=candidate.mutations
-            )
-        else:
-            place = os.path.relpath(subject.origin, suite.resolve() / "tasks" / name)
-            source = RepositorySource(kind="folder", location=place, fixed=True)
-        return TaskDraft(
-            name=name,
-            repository=subject.name,
-            split=self._split(),
-            problem_statement=problem,
-            source=source,
-            requirements=found.requirements,
-            install=found.install,
-            gold_patch="" if subject.version else self._gold(candidate),
-            test_files={path: self._tests[path] for path in files},
-            fail_to_pass=tuple(test for path in files for test in found.files[path] if test in wrong),
-            pass_to_pass=tuple(test for path in files for test in found.files[path] if test not in wrong),
-            excluded_tests=tuple(test for path in files for test in found.excluded.get(path, ())),
-            timeout_s=_TIMEOUT_S,
-        )
-
-    def _gold(self, candidate: Candidate) -> str:
-        path = candidate.mutations[0].path
-        base = self._subject.folder.with_name("mutated")
-        (base / path).parent.mkdir(parents=True)
-        (base / path).write_bytes(apply(self._sources[path], candidate.mutations).encode())
-        try:
-            changes: dict[str, bytes | None] = {path: self._sources[path].encode()}
-            return difference(base, changes, base.with_name("scratch")).decode()
-        finally:
-            for folder in (base, base.with_name("scratch")):
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _name(self, broken: tuple[str, ...]) -> str:
-        """After the package and the first test that breaks."""
-        test = broken[0].partition("[")[0].rpartition("::")[2].removeprefix("test")
-        words = [word for word in re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", test).lower()) if word]
-        stem = "-".join([self._subject.name.lower(), *words[:5]])
-        tasks = self._settings.suite / "tasks"
-        name, number = stem, 2
-        while (tasks / name).exists():
-            name, number = f"{stem}-{number}", number + 1
-        return name
-
-    def _split(self) -> Split:
-        if self._subject.name in self._settings.heldout:
-            return "heldout"
-        splits = {
-            task.split
-            for path in sorted(self._settings.suite.resolve().parent.glob("*/suite.toml"))
-            if any((path.parent / "tasks").glob("*/task.toml"))
-            for task in read_suite(path.parent)
-            if task.repository == self._subject.name
-        }
-        return splits.pop() if len(splits) == 1 else "train"
