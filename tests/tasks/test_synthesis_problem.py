@@ -95,6 +95,21 @@ def test_parameters_are_written_out() -> None:
     assert shown.code == "from abacus import parse as read\n\ntext = '1'\nread(text)"
 
 
+def test_relative_imports_are_told_from_outside() -> None:
+    text = TEST.replace("from abacus import", "from .. import")
+    evidence = found("test_add", "add(a=2", values=["6", "5"], message="assert 6 == 5")
+    shown = example(evidence | {"test": "src/abacus/tests/test_x.py::test_add"}, text)
+    assert shown is not None and shown.complete and shown.code.startswith("from abacus import add\n")
+
+
+def test_what_cannot_be_typed_in_is_described() -> None:
+    evidence = found("test_text[x]", "read(text)", values=["1", "2"], message="assert 1 == 2")
+    evidence |= {"locals": {"text": None, "wanted": "2"}, "shapes": {"text": "Text(3 words)", "wanted": "2"}}
+    shown = example(evidence, TEST)
+    assert shown is not None and not shown.complete
+    assert shown.code == "from abacus import parse as read\n\n# text is Text(3 words)\nread(text)"
+
+
 def test_what_comes_before_is_there_without_the_checks() -> None:
     evidence = found("test_frame", "assert frame.sum() == 7", values=["3", "7"], message="assert 3 == 7")
     shown = example(evidence | {"locals": {"frame": None}}, TEST)

@@ -40,6 +40,8 @@ class FailingTest:
     def __init__(self, text: str, evidence: dict[str, Any]) -> None:
         self._text = text
         self._locals: dict[str, str | None] = evidence["locals"]
+        self._shapes: dict[str, str | None] = evidence.get("shapes", {})
+        self._path = evidence["test"].partition("::")[0]
         self._line = evidence["line"]
         self._module = ast.parse(text)
         self._composed: dict[ast.AST, str] = {}
@@ -102,6 +104,8 @@ class FailingTest:
             done |= _bound(statement)
         for node in (*before, *shown):
             self._define(node, lines, imports, missing, done, 0)
+        seen = {name: self._shapes.get(name) for name in sorted(missing)}
+        lines[:0] = [f"# {name} is {text}" for name, text in seen.items() if text]
         lines += [self.source(statement) for statement in before]
         body = _SELF.sub("", code) or "\n".join(self.source(node) for node in shown)
         parts = ["\n".join(dict.fromkeys(imports)), "\n".join([*lines, body])]
@@ -181,17 +185,24 @@ class FailingTest:
 
     def _import(self, name: str) -> str | None:
         for node in self._module.body:
-            if isinstance(node, ast.ImportFrom) and node.level == 0:
+            if isinstance(node, ast.ImportFrom) and (module := self._module_of(node)):
                 for alias in node.names:
                     if (alias.asname or alias.name) == name:
-                        return f"from {node.module} import {alias.name}" + (f" as {name}" if alias.asname else "")
+                        return f"from {module} import {alias.name}" + (f" as {name}" if alias.asname else "")
                     if alias.name == "*":
-                        return f"from {node.module} import *"
+                        return f"from {module} import *"
             elif isinstance(node, ast.Import):
                 for alias in node.names:
                     if (alias.asname or alias.name.partition(".")[0]) == name:
                         return f"import {alias.name}" + (f" as {name}" if alias.asname else "")
         return None
+
+    def _module_of(self, node: ast.ImportFrom) -> str:
+        """The module that is imported from, for one who is not in the test's package; empty where that cannot be."""
+        if not node.level:
+            return node.module or ""
+        parts = self._path.removeprefix("src/").split("/")[: -node.level]
+        return ".".join([*parts, *([node.module] if node.module else [])]) if parts else ""
 
 
 def _spans(node: ast.AST, line: int) -> bool:

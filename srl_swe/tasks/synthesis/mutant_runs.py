@@ -30,6 +30,7 @@ import pytest
 _SHOWN = 8
 _SHOWN_OF_FUNCTION = 2
 _LONGEST = 900
+_SHORT = 150
 _MEMORY = 1_500_000_000
 _HUNG = 9
 """Exit code of a fork in which a test takes too long."""
@@ -142,7 +143,8 @@ def evidence(item: pytest.Item, excinfo: Any) -> dict[str, Any]:
         "message": str(excinfo.value)[: 2 * _LONGEST],
         "in_test": excinfo.traceback[-1] is entry or "assert" in excinfo.typename.lower(),
         "values": [value(expression, frame) for expression in compared(statement)],
-        "locals": {name: literal(frame.f_locals[name]) for name in sorted(set(frame.f_locals))},
+        "locals": {name: literal(found) for name, found in sorted(frame.f_locals.items())},
+        "shapes": {name: shape(found) for name, found in sorted(frame.f_locals.items())},
     }
 
 
@@ -184,6 +186,15 @@ def literal(value: Any) -> str | None:
     except Exception:
         return None
     return text
+
+
+def shape(value: Any) -> str | None:
+    """What a value that cannot be typed in looks like, where that is short and the same in each run."""
+    try:
+        text = repr(value)
+    except Exception:
+        return None
+    return text if len(text) <= _SHORT and " at 0x" not in text and "\n" not in text else None
 
 
 def run_job(job: dict[str, Any], root: Path, options: list[str], result: Path) -> None:
