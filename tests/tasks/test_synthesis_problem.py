@@ -252,6 +252,7 @@ def test_several_faults_at_once_each_break_something_of_their_own() -> None:
 
     both = combined([tried(2, 0, 1), tried(6, 1, 2)], SURVEY, {"a.py": SOURCE}, random.Random(1))
     assert [[m.line for m in one.mutations] for one in both] == [[2, 6]]
+    assert first_refusal(both[0], result(0, 1, 2), SURVEY, [entry(2, 0), entry(6, 2)]) == ("", "")
     assert combined([tried(2, 0, 1), tried(6, 1)], SURVEY, {"a.py": SOURCE}, random.Random(1)) == []
 
 

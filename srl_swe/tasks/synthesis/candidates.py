@@ -144,7 +144,9 @@ def first_refusal(
     if size > _LARGEST_INVENTORY:
         return "too many tests in its files", str(size)
     kept = [entry for entry in earlier if entry.outcome == KEPT]
-    if sum(entry.function == candidate.function for entry in kept) >= PER_FUNCTION:
+    # Several faults at once stand beside the tasks that have one of them each.
+    most = PER_FUNCTION + (len(candidate.mutations) > 1)
+    if sum(entry.function == candidate.function for entry in kept) >= most:
         return "enough tasks of its function", ""
     places = {(m.path, m.line) for entry in kept for m in entry.mutations}
     if len(candidate.mutations) == 1 and (candidate.mutations[0].path, candidate.mutations[0].line) in places:
