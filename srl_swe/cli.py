@@ -56,7 +56,7 @@ def _run(args: list[str]) -> int:
 def _app() -> SubcommandApp:
     from tyro.extras import SubcommandApp
 
-    from srl_swe.commands import demo, doctor, evaluation, experts, formats, mining, sandbox, tasks, training
+    from srl_swe.commands import demo, doctor, evaluation, experts, formats, mining, sandbox, synthesis, tasks, training
 
     app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands = (
         SubcommandApp() for _ in range(6)
@@ -74,6 +74,7 @@ def _app() -> SubcommandApp:
     mine_commands.command(name="pypi")(mining.mine_pypi)
     mine_commands.command(name="git")(mining.mine_git)
     task_commands.command(mine_commands, name="mine", help="Make tasks from releases and from commits.")
+    task_commands.command(synthesis.synthesise)
     app.command(task_commands, name="tasks", help="List, show, validate, build, import, export and make tasks.")
     expert_commands.command(experts.record)
     expert_commands.command(name="import")(experts.import_files)

@@ -18,6 +18,26 @@ Split = Literal["train", "heldout"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Mutation:
+    """One change that makes right code wrong; `srl_swe.tasks.synthesis.operators` makes it in the source it is for."""
+
+    path: str
+    """The file, relative to the repository root."""
+    operator: str
+    """What kind of change: a name in `srl_swe.tasks.synthesis.operators.OPERATORS`."""
+    line: int
+    """Line of its first change, counted from 1."""
+    column: int
+    """Byte in that line, of its UTF-8 form, counted from 0."""
+    variant: int = 0
+    """Which of the operator's changes at that place, counted from 0."""
+    before: str
+    """First 12 hexadecimal digits of the SHA-256 of that line before the change."""
+    after: str
+    """The same of the changed lines after it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RepositorySource:
     """Where a task's repository comes from."""
 
@@ -29,13 +49,16 @@ class RepositorySource:
     version: str = ""
     """``git``: the base commit; ``pypi``: the release that has the bug; unused for folders and images."""
     fixed_version: str = ""
-    """``pypi``: the release that has the fix, which the gold patch and the hidden tests are taken from."""
+    """``pypi``: the release that has the fix, which the gold patch and the hidden tests are taken from; empty where
+    there are ``mutations``."""
     fixed: bool = False
     """The source holds the *fixed* code; the base state is made by applying the gold patch in reverse. Not ``pypi``."""
     root: str = "/testbed"
     """``image``: where in it the repository is."""
     source_paths: tuple[str, ...] = ()
     """``pypi``: the paths whose difference between the releases is the gold patch; empty: the package's sources."""
+    mutations: tuple[Mutation, ...] = ()
+    """``pypi``: what makes the base state from ``version``, which is right then; the gold patch takes it back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +118,8 @@ class Task:
         source = dataclasses.asdict(self.source) | {"location": Path(self.source.location).name}
         if source["root"] == "/testbed":
             del source["root"]
+        if not self.source.mutations:
+            del source["mutations"]
         digest.update(json.dumps(fields | {"source": source}, sort_keys=True).encode())
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             digest.update(str(path.relative_to(self.folder)).encode() + b"\0" + path.read_bytes() + b"\0")

@@ -59,6 +59,14 @@ class Fields:
         """Take a table; an optional one that is missing is an empty one."""
         return Fields(self._path, self._take(key, dict, "a table", {} if optional else None), f"{self._prefix}{key}.")
 
+    def tables(self, key: str) -> list[Fields]:
+        """Take a list of tables (``[[key]]``), none where it is missing."""
+        values = self._take(key, list, "a list of tables", [])
+        for value in values:
+            if not isinstance(value, dict):
+                self.fail(key, f"expected a list of tables, got the item {value!r}")
+        return [Fields(self._path, value, f"{self._prefix}{key}[{index}].") for index, value in enumerate(values)]
+
     def text(self, key: str, default: str | None = None, *, choices: Sequence[str] = ()) -> str:
         """Take a string that is not empty (unless the default is)."""
         expected = f"one of {', '.join(choices)}" if choices else "a non-empty string"
@@ -81,6 +89,13 @@ class Fields:
             self.fail(key, f"expected a number above 0, got {value!r}")
         return float(value)
 
+    def whole(self, key: str, default: int | None = None, *, least: int = 0) -> int:
+        """Take a whole number."""
+        value = self._take(key, int, f"a whole number from {least} on", default)
+        if isinstance(value, bool) or value < least:
+            self.fail(key, f"expected a whole number from {least} on, got {value!r}")
+        return int(value)
+
     def exactly(self, key: str, expected: int) -> None:
         """Take a number that may have one value only."""
         value = self._take(key, int, str(expected), None)
@@ -99,6 +114,11 @@ class Fields:
         if not value and not allow_empty:
             self.fail(key, "expected at least one item, got an empty list")
         return tuple(value)
+
+    def path(self, key: str) -> str:
+        """Take one path below the repository root."""
+        self._table = self._table | {key: [self.text(key)]}
+        return self.paths(key)[0]
 
     def paths(self, key: str, default: tuple[str, ...] | None = None, *, allow_empty: bool = True) -> tuple[str, ...]:
         """Take a list of paths below the repository root, in their plain form."""

@@ -39,6 +39,15 @@
     version = "0.4.0"                   #   the release with the bug
     fixed_version = "0.4.1"             #   the release with the fix, and with the tests
     source_paths = ["sqlparse"]         #   optional: what of the difference is the gold patch
+                                        # or, in place of fixed_version and source_paths (version is right then):
+    [[source.mutations]]                #   what makes it wrong; the gold patch takes it back
+    path = "sqlparse/lexer.py"          #   the file
+    operator = "comparison"             #   what kind of change: see srl_swe.tasks.synthesis.operators
+    line = 83                           #   where it is, line from 1, column (in UTF-8 bytes) and variant from 0
+    column = 11
+    variant = 0
+    before = "9f86d081884c"             #   hash of that line, and of what the changed lines become
+    after = "60303ae22b99"
 
     [tests]
     paths = ["tests/test_x.py"]         # hidden test files, and files they need
@@ -63,10 +72,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from srl_swe.errors import ConfigError, TaskError
-from srl_swe.records import RepositorySource, Split, Task
+from srl_swe.records import Mutation, RepositorySource, Split, Task
 from srl_swe.sandbox.network.allow_list import parse_allowed
 from srl_swe.tasks.fields import Fields, read_text
 from srl_swe.tasks.splits import SplitRule, check_rule, read_rule
+from srl_swe.tasks.synthesis.operators import OPERATORS
 
 SCHEMA = 1
 _SPLITS = ("train", "heldout")
@@ -280,6 +290,9 @@ def _read_source(fields: Fields, folder: Path) -> RepositorySource:
         if not _IMAGE.fullmatch(image):
             fields.fail("image", f"expected the reference of an image, such as name:tag, got {image!r}")
         source = RepositorySource(kind=kind, location=image, root=root, fixed=fields.flag("fixed", False))
+    elif mutations := _read_mutations(fields):
+        location, version = fields.text("package"), fields.text("version")
+        source = RepositorySource(kind=kind, location=location, version=version, mutations=mutations)
     else:
         source = RepositorySource(
             kind=kind,
@@ -292,6 +305,24 @@ def _read_source(fields: Fields, folder: Path) -> RepositorySource:
             fields.fail("fixed_version", f"expected another release than version, got {source.version!r} twice")
     fields.finish()
     return source
+
+
+def _read_mutations(fields: Fields) -> tuple[Mutation, ...]:
+    mutations = []
+    for entry in fields.tables("mutations"):
+        mutations.append(
+            Mutation(
+                path=entry.path("path"),
+                operator=entry.text("operator", choices=tuple(OPERATORS)),
+                line=entry.whole("line", least=1),
+                column=entry.whole("column"),
+                variant=entry.whole("variant", 0),
+                before=entry.text("before"),
+                after=entry.text("after"),
+            )
+        )
+        entry.finish()
+    return tuple(mutations)
 
 
 def _read_tests(fields: Fields, folder: Path, source: RepositorySource) -> tuple[tuple[str, ...], ...]:

@@ -16,6 +16,7 @@ from srl_swe.sandbox.images import ImageSpec, base_commit, build_image
 from srl_swe.tasks import host_git
 from srl_swe.tasks.fields import read_text
 from srl_swe.tasks.releases import fetch_sdist, unpack
+from srl_swe.tasks.synthesis.operators import MutationError, apply
 
 if TYPE_CHECKING:
     import docker
@@ -92,7 +93,7 @@ def materialise(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...
     declaration = str(task.folder / "task.toml")
     if task.source.kind == "pypi":
         try:
-            return _from_releases(task, base)
+            return _from_mutations(task, base) if task.source.mutations else _from_releases(task, base)
         except TaskError as error:
             # The parts below do not know which task they work for.
             raise (
@@ -140,6 +141,37 @@ def _from_releases(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], 
     if problem is not None:
         raise TaskError(f"{declaration}: source: the difference of the releases does not apply: {problem}")
     return gold, tuple(tests)
+
+
+def _from_mutations(task: Task, base: Path) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The release with its mutations, and without the hidden tests, which are of the same release."""
+    declaration = task.folder / "task.toml"
+    source = task.source
+    unpack(fetch_sdist(source.location, source.version), base)
+    release = f"the source distribution of {source.location} {source.version}"
+    tests = []
+    for path in task.test_paths:
+        if not (base / path).is_file():
+            raise TaskError(f"{declaration}: tests.paths: expected a file of {release}, it has no {path}")
+        tests.append((path, read_text(base / path)))
+        (base / path).unlink()
+    originals: dict[str, bytes | None] = {}
+    for path in dict.fromkeys(mutation.path for mutation in source.mutations):
+        numbers = [number for number, mutation in enumerate(source.mutations) if mutation.path == path]
+        field = f"{declaration}: source.mutations[{numbers[0]}].path"
+        if refusal(path, hidden=task.test_paths) is not None:
+            raise TaskError(f"{field}: expected a source file, {path} is none that a patch may change")
+        if not (base / path).is_file() or (base / path).is_symlink():
+            raise TaskError(f"{field}: expected a file of {release}, it has no {path}")
+        originals[path] = (base / path).read_bytes()
+        text = read_text(base / path)
+        try:
+            mutated = apply(text, [source.mutations[number] for number in numbers])
+        except MutationError as error:
+            wrong = numbers[error.index]
+            raise TaskError(f"{declaration}: source.mutations[{wrong}].{error.field}: {error.problem}") from None
+        (base / path).write_bytes(mutated.encode())
+    return host_git.difference(base, originals, base.with_name("scratch")).decode(), tuple(tests)
 
 
 def source_changes(base: Path, fixed: Path, chosen: tuple[str, ...]) -> dict[str, bytes | None]:

@@ -32,6 +32,8 @@ class ValidationResult:
     """What is wrong, each on one line that makes sense without the others."""
     seconds: float
     """Wall-clock seconds, the image's build included."""
+    infrastructure: bool = False
+    """Whether containers or images failed, so that nothing is said about the task."""
 
 
 def validate(
@@ -45,21 +47,30 @@ def validate(
     """
     start = time.monotonic()
     problems: list[str] = []
+    infrastructure = False
     try:
         prepared = prepare(task, client=client)
         golds = [grade(prepared, prepared.gold_patch, backend=backend) for _ in range(repeats)]
         problems += _judge_gold(golds)
         nothings = [grade(prepared, "", backend=backend) for _ in range(repeats)]
         problems += _judge_nothing(prepared, nothings)
+        infrastructure = any(verdict.solved is None for verdict in (*golds, *nothings))
         if found := leaks(prepared, backend=backend):
             problems.append(f"the image holds the fix: {_some(found)}")
     except (EngineUnavailableError, StorageError):
         raise
     except (TaskError, InfrastructureError) as error:
         problems.append(str(error))
+        infrastructure = isinstance(error, InfrastructureError)
     problems = list(dict.fromkeys(problems))
     seconds = time.monotonic() - start
-    return ValidationResult(task_id=task.task_id, ok=not problems, problems=tuple(problems), seconds=seconds)
+    return ValidationResult(
+        task_id=task.task_id,
+        ok=not problems,
+        problems=tuple(problems),
+        seconds=seconds,
+        infrastructure=infrastructure,
+    )
 
 
 def validate_suite(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from srl_swe.errors import StorageError, TaskError
 from srl_swe.files import write_atomically
-from srl_swe.records import RepositorySource, Split, Task
+from srl_swe.records import Mutation, RepositorySource, Split, Task
 from srl_swe.tasks.fields import Fields, read_text
 from srl_swe.tasks.folder import SCHEMA, read_task
 from srl_swe.tasks.splits import SplitRule
@@ -166,7 +167,8 @@ def _source_lines(source: RepositorySource) -> list[str]:
     if source.kind == "pypi":
         lines = [f"package = {toml(source.location)}", f"version = {toml(source.version)}"]
         lines += [f"fixed_version = {toml(source.fixed_version)}"] if source.fixed_version else []
-        return lines + ([f"source_paths = {toml_list(source.source_paths)}"] if source.source_paths else [])
+        lines += [f"source_paths = {toml_list(source.source_paths)}"] if source.source_paths else []
+        return lines + [line for mutation in source.mutations for line in _mutation_lines(mutation)]
     fixed = ["fixed = true"] if source.fixed else []
     if source.kind == "git":
         return [f"url = {toml(source.location)}", f"base_commit = {toml(source.version)}", *fixed]
@@ -174,6 +176,12 @@ def _source_lines(source: RepositorySource) -> list[str]:
         root = [f"root = {toml(source.root)}"] if source.root != "/testbed" else []
         return [f"image = {toml(source.location)}", *root, *fixed]
     return [f"path = {toml(source.location)}", *fixed]
+
+
+def _mutation_lines(mutation: Mutation) -> list[str]:
+    values = dataclasses.asdict(mutation).items()
+    entries = [f"{key} = {toml(value) if isinstance(value, str) else value}" for key, value in values]
+    return ["", "[[source.mutations]]", *entries]
 
 
 def _write_files(draft: TaskDraft, folder: Path) -> None:

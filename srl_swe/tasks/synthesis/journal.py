@@ -1,0 +1,135 @@
+"""What a synthesis has done, a line a mutant, so that an interrupted one goes on: ``SUITE/.mining/<package>.jsonl``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from srl_swe.errors import StorageError, TaskError
+from srl_swe.files import write_atomically
+from srl_swe.records import Mutation
+
+KEPT = "kept"
+FOLDER = ".mining"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One mutant that was tried."""
+
+    function: str
+    """``path:name`` of the function it is in."""
+    mutations: tuple[Mutation, ...]
+    outcome: str
+    """`KEPT`, or why not, in words that many share."""
+    task: str = ""
+    """The task's name, where it was kept."""
+    broken: tuple[str, ...] = ()
+    """Node ids of the tests that it breaks."""
+    detail: str = ""
+    """More of why not."""
+
+
+@contextlib.contextmanager
+def alone(suite: Path) -> Iterator[None]:
+    """Be the only synthesis of a suite; the kernel lets go when the process dies.
+
+    Raises:
+        TaskError: another one is at work.
+        StorageError: the suite cannot be written.
+    """
+    path = suite / FOLDER / "lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TaskError(f"{suite}: another synthesis is at work on it; wait for it, or interrupt it") from None
+        yield
+
+
+class Journal:
+    """One package's.
+
+    Raises:
+        TaskError: it holds what nobody wrote.
+        StorageError: it cannot be written.
+    """
+
+    def __init__(self, suite: Path, label: str) -> None:
+        self._path = suite / FOLDER / f"{label}.jsonl"
+        self._survey = suite / FOLDER / f"{label}.survey.json"
+        self.entries: list[Entry] = []
+        """In the order in which they were tried."""
+        self.finished: dict[str, Any] | None = None
+        """What it was told to do when it came to its end; ``None``: it did not."""
+        self._read()
+
+    def add(self, entry: Entry) -> None:
+        """Write one line."""
+        self.entries.append(entry)
+        self._write(dataclasses.asdict(entry))
+
+    def finish(self, **settings: Any) -> None:
+        """Say that nothing is left to do under these settings."""
+        self.finished = settings
+        self._write({"finished": settings})
+
+    @property
+    def survey(self) -> str | None:
+        """The text that was kept last."""
+        return self._survey.read_text("utf-8") if self._survey.is_file() else None
+
+    @survey.setter
+    def survey(self, text: str) -> None:
+        write_atomically(self._survey, text)
+
+    def refusals(self) -> Counter[str]:
+        """How often each reason was given."""
+        return Counter(entry.outcome for entry in self.entries if entry.outcome != KEPT)
+
+    def kept(self) -> list[Entry]:
+        """Those that became tasks."""
+        return [entry for entry in self.entries if entry.outcome == KEPT]
+
+    def _read(self) -> None:
+        if not self._path.is_file():
+            return
+        data = self._path.read_bytes()
+        whole = data.rpartition(b"\n")[0] + b"\n" if b"\n" in data else b""
+        if len(whole) < len(data):  # cut off in the middle of a line: that mutant is tried again
+            write_atomically(self._path, whole.decode())
+        for number, line in enumerate(whole.decode().splitlines(), 1):
+            try:
+                fields = json.loads(line)
+                if "finished" in fields:
+                    self.finished = fields["finished"]
+                    continue
+                fields["mutations"] = tuple(Mutation(**mutation) for mutation in fields["mutations"])
+                self.entries.append(Entry(**fields | {"broken": tuple(fields["broken"])}))
+            except (ValueError, TypeError, KeyError) as error:
+                raise TaskError(f"{self._path}: line {number}: expected a line of a synthesis: {error}") from None
+
+    def _write(self, fields: dict[str, Any]) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise StorageError(f"{self._path}: cannot be written: {error.strerror or error}") from None
+
+
+def key(mutations: Sequence[Mutation]) -> tuple[tuple[str, str, int, int, int], ...]:
+    """What tells mutants of one release apart."""
+    return tuple(sorted((m.path, m.operator, m.line, m.column, m.variant) for m in mutations))
