@@ -96,7 +96,7 @@ def select_informative(
             kept.append((place, instance))
     kept.sort(key=lambda item: (-pilot[item[1].instance_id].std, item[1].instance_id))
     of_task: Counter[str] = Counter()
-    chosen = []
+    chosen: list[tuple[int, StepInstance]] = []
     for place, instance in kept:
         if per_task is not None and of_task[instance.task_id] == per_task:
             dropped["over the task's cap"] += 1
