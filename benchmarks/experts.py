@@ -1,110 +1,107 @@
-"""Reading other agents' trajectories: how fast, in how much memory, and how many of the rows.
+"""Expert trajectories at scale: reading, and cutting into step instances; and the similarity reward on real actions.
 
-    python -m benchmarks.experts ../shared/data/trajectories --json benchmarks/results/experts.json
+    python -m benchmarks.experts --size-mb 1000 --json benchmarks/results/experts.json
 
-The rows of all files in a folder that a reader recognises are written, again and again, into one file of JSON Lines,
-which a process of its own then reads; one more process only decodes the JSON, for comparison.
+The file is made of the trajectories given (by default the committed ones), again and again under new ids. Each figure
+of memory is the peak of a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.record import parse, report
-from srl_swe.experts.formats.containers import read_rows
-from srl_swe.experts.formats.reading import recognise
-
-PEAK = """
-import json, sys, time
-def peak():  # of this program alone: what getrusage tells counts its parent's memory too
-    with open("/proc/self/status") as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-"""
-READ = f"""{PEAK}
-from pathlib import Path
-from srl_swe.experts.formats.reading import Tally, read_file
-path, tally, start = Path(sys.argv[1]), Tally(), time.perf_counter()
-for _ in read_file(path, skip_bad=True, tally=tally):
-    pass
-counts = [tally.rows, tally.trajectories, tally.steps, tally.runnable]
-print(json.dumps([time.perf_counter() - start, peak(), counts]))
-"""
-DECODE = f"""{PEAK}
-start, rows = time.perf_counter(), 0
-with open(sys.argv[1], "rb") as lines:
-    for line in lines:
-        json.loads(line)
-        rows += 1
-print(json.dumps([time.perf_counter() - start, peak(), [rows]]))
-"""
+from benchmarks.similarity import compare
+from srl_swe.experts.instances import iter_step_instances, without_duplicates
+from srl_swe.experts.trajectories import format_trajectory, iter_trajectories, read_trajectories
+from srl_swe.records import StepInstance
 
 
 def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path, help="real trajectories")
-    parser.add_argument("--megabytes", type=int, default=1000, help="size of the file that is read")
+    parser.add_argument("files", nargs="*", type=Path, default=sorted(Path("trajectories").glob("*.jsonl")))
+    parser.add_argument("--size-mb", type=float, default=1000)
+    parser.add_argument("--work", nargs=2, help=argparse.SUPPRESS)  # one measurement, in a process of its own
     options = parse(__doc__, parser)
-    lines = real_rows(options.folder)
+    if options.work:
+        print(json.dumps(work(options.work[0], Path(options.work[1]))))
+        return
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.jsonl"
-        size = write_repeated(path, lines, options.megabytes * 1_000_000) / 1e6
-        decode_seconds, decode_memory, _ = run(DECODE, path)
-        seconds, memory, (rows, trajectories, steps, runnable) = run(READ, path)
-    figures = {
-        "experts_rows_read_fraction": trajectories / rows,
-        "experts_runnable_fraction": runnable / steps,
-        "experts_megabytes": size,
-        "experts_megabytes_per_second": size / seconds,
-        "experts_seconds_vs_json": seconds / decode_seconds,
-        "experts_peak_memory_mb": memory,
-        "experts_peak_memory_vs_json": memory / decode_memory,
-    }
-    table = [
-        ("", "seconds", "MB/s", "peak memory, MB", "rows", "trajectories", "steps", "runnable"),
-        ("json.loads alone", decode_seconds, size / decode_seconds, decode_memory, rows, "", "", ""),
-        ("read_file", seconds, size / seconds, memory, rows, trajectories, steps, runnable),
+        file = Path(folder) / "large.jsonl"
+        size_mb = make(file, options.files, options.size_mb)
+        reading, cutting = (in_process(kind, file) for kind in ("read", "instances"))
+    figures["read_mb_per_second"] = size_mb / reading["seconds"]
+    figures["read_peak_mb"] = reading["peak_mb"]
+    figures["instances"] = cutting["count"]
+    figures["instances_per_second"] = cutting["count"] / cutting["seconds"]
+    figures["peak_mb"] = cutting["peak_mb"]
+    pairs = [
+        (a.action, b.action)
+        for path in options.files
+        for trajectory in read_trajectories(path)
+        for a, b in itertools.combinations(trajectory.steps, 2)
     ]
-    report(f"{size:.0f} MB of {len(lines)} real rows, repeated", table, figures, {}, options.json)
+    mismatches, ratios = compare(pairs, autojunk=False)
+    figures |= {"similarity_mismatches": mismatches, "similarity_vs_difflib": statistics.median(ratios)}
+    report(f"{size_mb:.0f} MB of trajectories", [("figure", "value"), *figures.items()], figures, {}, options.json)
 
 
-def real_rows(folder: Path) -> list[bytes]:
-    """The rows of a folder's files that are trajectories of a known format, as lines of JSON."""
-    found = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        for row in read_rows(path, one_row=lambda value: recognise(value) is not None):
-            if recognise(row.value) is not None and not is_only_a_task(row.value):
-                found.append(json.dumps(row.value).encode() + b"\n")
-    return found
+def make(file: Path, sources: list[Path], size_mb: float) -> float:
+    """Write trajectories under new ids until the file is large enough; returns its size in MB."""
+    trajectories = [trajectory for source in sources for trajectory in read_trajectories(source)]
+    size = 0
+    with file.open("wb") as out:
+        for number in itertools.count():
+            for trajectory in trajectories:
+                name = f"{trajectory.trajectory_id}-{number}"
+                size += out.write(format_trajectory(replace(trajectory, trajectory_id=name)))
+                if size >= size_mb * 1e6:
+                    return size / 1e6
+    raise AssertionError("unreachable")
 
 
-def is_only_a_task(row: object) -> bool:
-    """Whether a row of NeMo-Gym's is asked but not answered."""
-    return (
-        isinstance(row, dict) and "responses_create_params" in row and not {"response", "expected_action"} & row.keys()
-    )
+def work(kind: str, file: Path) -> dict[str, float]:
+    """One measurement: how many, how long, and this process's peak memory."""
+    start = time.perf_counter()
+    if kind == "read":
+        count = sum(1 for _ in iter_trajectories(file))
+    else:
+        # Every instance goes through the deduplication, though few of these repeated ones come out of it.
+        through = 0
+
+        def counted() -> Iterator[StepInstance]:
+            nonlocal through
+            for instance in iter_step_instances(file):
+                through += 1
+                yield instance
+
+        for _ in without_duplicates(counted()):
+            pass
+        count = through
+    seconds = time.perf_counter() - start
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"count": count, "seconds": seconds, "peak_mb": peak_mb}
 
 
-def write_repeated(path: Path, lines: list[bytes], size: int) -> int:
-    """Write the lines over and over until the file has this size."""
-    written = 0
-    with path.open("wb") as out:
-        while written < size:
-            for line in lines:
-                written += out.write(line)
-    return written
-
-
-def run(code: str, path: Path) -> tuple[float, float, list[int]]:
-    """Seconds, peak memory in MB and counts, from a process of its own."""
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    seconds, memory, counts = json.loads(done.stdout)
-    return seconds, memory, counts
+def in_process(kind: str, file: Path) -> dict[str, float]:
+    """Run `work` in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.experts", "--work", kind, str(file)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
 
 
 if __name__ == "__main__":

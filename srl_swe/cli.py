@@ -56,7 +56,19 @@ def _run(args: list[str]) -> int:
 def _app() -> SubcommandApp:
     from tyro.extras import SubcommandApp
 
-    from srl_swe.commands import demo, doctor, evaluation, experts, formats, mining, sandbox, synthesis, tasks, training
+    from srl_swe.commands import (
+        demo,
+        doctor,
+        evaluation,
+        experts,
+        formats,
+        instances,
+        mining,
+        sandbox,
+        synthesis,
+        tasks,
+        training,
+    )
 
     app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands = (
         SubcommandApp() for _ in range(6)
@@ -80,6 +92,7 @@ def _app() -> SubcommandApp:
     expert_commands.command(name="import")(experts.import_files)
     expert_commands.command(experts.export)
     expert_commands.command(experts.show)
+    expert_commands.command(instances.instances)
     app.command(
         expert_commands, name="experts", help="Record expert trajectories; import, export and show others' too."
     )

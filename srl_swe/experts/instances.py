@@ -6,11 +6,20 @@ expert's thoughts; one instance for each step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Literal, get_args
 
 from srl_swe.environments.prompts import OBSERVATION_CHARS, chat
-from srl_swe.records import Step, StepInstance, Trajectory
+from srl_swe.errors import ConfigError
+from srl_swe.experts.trajectories import iter_trajectories
+from srl_swe.records import Message, Step, StepInstance, Trajectory
+
+Hint = Literal["none", "title", "thought"]
+"""What the student is told of the expert's next step: nothing, its thought's first line, or the whole thought."""
 
 
 def step_instances(
@@ -19,6 +28,9 @@ def step_instances(
     history: int | None = 2,
     skip_first: bool = False,
     observation_chars: int = OBSERVATION_CHARS,
+    budget: int | None = None,
+    measure: Callable[[str], int] = len,
+    hint: Hint = "none",
 ) -> list[StepInstance]:
     """One instance for each step of a trajectory whose action can run, in order.
 
@@ -27,21 +39,42 @@ def step_instances(
         history: How many of the last action-observation pairs the student sees; ``None``: all of them.
         skip_first: Leave out step 0, as the paper does: N - 1 instances of N steps.
         observation_chars: Longest observation shown, with head and tail kept.
+        budget: Most that all messages may measure together: the oldest pairs are left out, whole, until the rest fits.
+            The problem and the hint always stay, even where they alone are over it.
+        measure: The size of a message's text: characters by default, or a tokenizer's count.
+        hint: What the last message tells of the expert's next step.
+
+    Raises:
+        ConfigError: an option is out of range.
     """
-    seen = [_as_seen(step) for step in trajectory.steps]
-    return [
-        StepInstance(
-            instance_id=f"{trajectory.trajectory_id}#{k}",
-            task_id=trajectory.task_id,
-            split=trajectory.split,
-            step=k,
-            messages=chat(trajectory.problem_statement, seen[:k], last=history, observation_chars=observation_chars),
-            expert_action=step.action,
-            expert_thought=step.thought,
+    _check(history, budget, hint)
+    problem, steps = trajectory.problem_statement, [_as_seen(step) for step in trajectory.steps]
+    shown = chat(problem, steps, last=None, observation_chars=observation_chars) if budget is not None else ()
+    sizes = [measure(message["content"]) for message in shown[2:]]
+    pairs = [said + seen for said, seen in zip(sizes[::2], sizes[1::2], strict=True)]
+    instances = []
+    for k, step in enumerate(trajectory.steps):
+        if not step.runnable or (skip_first and k == 0):
+            continue
+        told = hint_text(step, hint)
+        last = history
+        if budget is not None:
+            fixed = [message["content"] for message in chat(problem, steps[:k], last=0)]
+            room = budget - sum(map(measure, [*fixed, told] if told else fixed))
+            last = _pairs_that_fit(pairs[:k], room, history)
+        messages = chat(problem, steps[:k], last=last, observation_chars=observation_chars)
+        instances.append(
+            StepInstance(
+                instance_id=f"{trajectory.trajectory_id}#{k}",
+                task_id=trajectory.task_id,
+                split=trajectory.split,
+                step=k,
+                messages=_with_hint(messages, told),
+                expert_action=step.action,
+                expert_thought=step.thought,
+            )
         )
-        for k, step in enumerate(trajectory.steps)
-        if step.runnable and not (skip_first and k == 0)
-    ]
+    return instances
 
 
 def _as_seen(step: Step) -> Step:
@@ -64,3 +97,79 @@ def all_step_instances(
             trajectory, history=history, skip_first=skip_first, observation_chars=observation_chars
         )
     ]
+
+
+def iter_step_instances(
+    path: Path | str,
+    *,
+    history: int | None = 2,
+    skip_first: bool = False,
+    observation_chars: int = OBSERVATION_CHARS,
+    budget: int | None = None,
+    measure: Callable[[str], int] = len,
+    hint: Hint = "none",
+) -> Iterator[StepInstance]:
+    """The instances of a file, one trajectory in memory at a time; see `step_instances`.
+
+    Raises:
+        TrajectoryError: the file cannot be read, holds no trajectory, or a line is wrong.
+        ConfigError: an option is out of range.
+    """
+    for trajectory in iter_trajectories(path):
+        yield from step_instances(
+            trajectory,
+            history=history,
+            skip_first=skip_first,
+            observation_chars=observation_chars,
+            budget=budget,
+            measure=measure,
+            hint=hint,
+        )
+
+
+def without_duplicates(instances: Iterable[StepInstance]) -> Iterator[StepInstance]:
+    """Leave out every instance with the messages and the action of an earlier one; 16 bytes are kept of each.
+
+    The split counts too: a held-out instance never takes the place of a training one.
+    """
+    seen: set[bytes] = set()
+    for instance in instances:
+        content = json.dumps([instance.split, instance.messages, instance.expert_action])
+        digest = hashlib.blake2b(content.encode(), digest_size=16).digest()
+        if digest not in seen:
+            seen.add(digest)
+            yield instance
+
+
+def hint_text(step: Step, hint: Hint) -> str:
+    """What a hint tells of a step; empty where there is no hint, or no thought to take it from."""
+    thought = step.thought.strip()
+    if hint == "none" or not thought:
+        return ""
+    return f"\n\nHint for the next step: {thought.splitlines()[0] if hint == 'title' else thought}"
+
+
+def _pairs_that_fit(sizes: list[int], room: int, most: int | None) -> int:
+    """How many of the last pairs fit into ``room`` together, without a gap."""
+    count = 0
+    for size in reversed(sizes):
+        room -= size
+        if room < 0 or count == most:
+            break
+        count += 1
+    return count
+
+
+def _with_hint(messages: tuple[Message, ...], told: str) -> tuple[Message, ...]:
+    if not told:
+        return messages
+    return (*messages[:-1], {**messages[-1], "content": messages[-1]["content"] + told})
+
+
+def _check(history: int | None, budget: int | None, hint: str) -> None:
+    if history is not None and history < 0:
+        raise ConfigError(f"history: expected 0 or more pairs, or None for all, got {history}")
+    if budget is not None and budget < 1:
+        raise ConfigError(f"budget: expected a positive number, got {budget}")
+    if hint not in get_args(Hint):
+        raise ConfigError(f"hint: expected {', '.join(get_args(Hint))}, got {hint!r}")
