@@ -56,7 +56,7 @@ def _run(args: list[str]) -> int:
 def _app() -> SubcommandApp:
     from tyro.extras import SubcommandApp
 
-    from srl_swe.commands import demo, doctor, evaluation, experts, sandbox, tasks, training
+    from srl_swe.commands import demo, doctor, evaluation, experts, sandbox, tasks, teaching, training
 
     app, task_commands, expert_commands, model_commands, sandbox_commands = (SubcommandApp() for _ in range(5))
     app.command(doctor.doctor)
@@ -66,7 +66,8 @@ def _app() -> SubcommandApp:
     task_commands.command(tasks.build)
     app.command(task_commands, name="tasks", help="List, show, validate and build tasks.")
     expert_commands.command(experts.record)
-    app.command(expert_commands, name="experts", help="Record expert trajectories.")
+    expert_commands.command(teaching.generate)
+    app.command(expert_commands, name="experts", help="Record, generate and filter expert trajectories.")
     app.command(experts.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
