@@ -99,3 +99,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
             raise ConfigError(f"{path}:{number}: expected a JSON object")
         records.append(record)
     return records
+
+
+def resume_lines(path: Path) -> list[dict[str, Any]]:
+    """`read_lines` for whoever will append: a last line that a kill cut off is dropped from the disk too.
+
+    Raises:
+        ConfigError: a line is not a JSON object.
+        StorageError: the file cannot be written.
+    """
+    records = read_lines(path)
+    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
+        with replacing(path) as out:
+            out.write(data[: data.rfind(b"\n") + 1])
+    return records

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
-from srl_swe.commands.output import console, print_table
+from srl_swe.commands.output import BAR, console, print_table
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
 from srl_swe.records import Split
@@ -118,9 +118,8 @@ def _numbers(text: str) -> list[float]:
 
 @contextlib.contextmanager
 def _progress(tasks: int, attempts: int) -> Iterator[Callable[[Attempted], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     counts: Counter[str] = Counter()
-    with Progress(*columns, console=console(stderr=True)) as progress:
+    with Progress(*BAR, console=console(stderr=True)) as progress:
         bar = progress.add_task("attempts", total=tasks * attempts)
 
         def show(attempted: Attempted) -> None:

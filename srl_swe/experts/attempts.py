@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from srl_swe.errors import ConfigError
 from srl_swe.experts.secrets import secrets_in
 from srl_swe.experts.teaching import Attempt
-from srl_swe.files import append_line, read_lines, write_atomically
+from srl_swe.files import append_line, resume_lines
 from srl_swe.records import Ending, Split, Step
 
 Outcome = Literal["solved", "unsolved", "tampering", "secret", "limit", "malformed", "infrastructure", "stopped"]
@@ -89,12 +89,9 @@ class AttemptJournal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        records = read_lines(path)
-        if path.exists() and not path.read_bytes().endswith(b"\n"):
-            # A kill cut the last line off; the next one must not be glued to what is left of it.
-            data = path.read_bytes()
-            write_atomically(path, data[: data.rfind(b"\n") + 1].decode())
-        self._attempts = [_parse(record, where=f"{path}: attempt {n}") for n, record in enumerate(records, start=1)]
+        self._attempts = [
+            _parse(record, where=f"{path}: attempt {n}") for n, record in enumerate(resume_lines(path), start=1)
+        ]
         self._lock = threading.Lock()
 
     @property
