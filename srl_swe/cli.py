@@ -67,6 +67,7 @@ def _app() -> SubcommandApp:
     app.command(task_commands, name="tasks", help="List, show, validate and build tasks.")
     expert_commands.command(experts.record)
     expert_commands.command(teaching.generate)
+    expert_commands.command(teaching.from_episodes)
     app.command(expert_commands, name="experts", help="Record, generate and filter expert trajectories.")
     app.command(experts.replay)
     app.command(training.train)

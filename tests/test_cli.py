@@ -23,7 +23,7 @@ GROUPS = [
     ["tasks"],
     *[["tasks", name] for name in ("list", "show", "validate", "build")],
     ["experts"],
-    ["experts", "record"],
+    *[["experts", name] for name in ("record", "generate", "from-episodes")],
     ["replay"],
     ["train"],
     ["eval"],

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.progress import Progress
+from tyro.conf import Positional
 
-from srl_swe.commands.output import BAR, console, print_table
+from srl_swe.commands.output import BAR, console, print_table, verdict
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
-from srl_swe.records import Split
+from srl_swe.records import Split, Trajectory
 
 if TYPE_CHECKING:
     from srl_swe.experts.attempts import Attempted
 
+Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction]
 Workers = Annotated[int, tyro.conf.arg(aliases=["-j"])]
 
 
@@ -164,3 +166,59 @@ def _print_attempts(task_ids: Sequence[str], tried: Sequence[Attempted], to: Pat
     if any(attempted.reason == "the budget was used up" for attempted in tried):
         console(stderr=True).print("the budget was used up; with a larger one the same command goes on", style="yellow")
     return 1 if without else 0
+
+
+def from_episodes(
+    results: Positional[tuple[Path, ...]],
+    *,
+    to: Path,
+    round: int = 1,
+    earlier: Files = (),
+    threshold: float = 0.9,
+    per_task: int = 2,
+) -> int:
+    """Make trajectories of a student's own solved episodes, for its next round. Exits with 1 if there are none.
+
+    Held-out tasks are refused. Of near duplicates only the shortest is kept.
+
+    Args:
+        results: Folders that srl-swe eval wrote.
+        to: The trajectory file.
+        round: Which round of self-improvement this is, for the provenance.
+        earlier: Trajectory files that are trained on already; may be given several times.
+        threshold: Similarity of actions, of the same task, from which two are near duplicates.
+        per_task: Most trajectories of a task, the earlier ones included.
+    """
+    from srl_swe.evaluation.lines import read_lines, read_meta
+    from srl_swe.evaluation.runner import META, TRANSCRIPTS
+    from srl_swe.experts.diversity import diverse
+    from srl_swe.experts.self_improvement import Refused, trajectories_of_episodes
+    from srl_swe.experts.trajectories import read_trajectories, write_trajectories
+
+    if not 0 < threshold <= 1:
+        raise ConfigError(f"--threshold must be above 0 and at most 1, got {threshold}")
+    if per_task < 1:
+        raise ConfigError(f"--per-task must be at least 1, got {per_task}")
+    solved: list[Trajectory] = []
+    refused: list[Refused] = []
+    for folder in results:
+        file = folder / TRANSCRIPTS
+        if not (records := read_lines(file)):
+            raise ConfigError(f"{file}: holds no episode; expected a folder that srl-swe eval wrote")
+        hashes = read_meta(folder / META).get("episodes", {}).get("tasks", {})
+        first = len(solved) + len(refused)
+        good, bad = trajectories_of_episodes(records, hashes, round_number=round, first=first, where=str(file))
+        solved += good
+        refused += bad
+    known = [trajectory for file in earlier for trajectory in read_trajectories(file)]
+    kept, dropped = diverse(solved, threshold=threshold, per_task=per_task, earlier=known)
+    rows = [(t.task_id, verdict(True, yes="kept"), f"{len(t.steps)} steps") for t in kept]
+    rows += [(d.trajectory.task_id, verdict(None, unknown="dropped"), d.reason) for d in dropped]
+    rows += [(r.task_id, verdict(False, no="refused"), r.reason) for r in refused]
+    print_table(["task", "episode", "why"], rows)
+    if all(r.reason == "held-out task" for r in refused) and not solved:
+        raise ConfigError("all episodes are of held-out tasks, which are never trained on; evaluate with --split train")
+    if kept:
+        write_trajectories(to, kept)
+        console().print(f"{len(kept)} of {len(solved) + len(refused)} episodes written: {to}", markup=False)
+    return 0 if kept else 1

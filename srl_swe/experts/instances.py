@@ -17,6 +17,7 @@ def step_instances(
     *,
     history: int | None = 2,
     skip_first: bool = False,
+    skip_mistakes: bool = True,
     observation_chars: int = OBSERVATION_CHARS,
 ) -> list[StepInstance]:
     """One instance for each step of a trajectory, in order.
@@ -25,8 +26,11 @@ def step_instances(
         trajectory: Where to cut.
         history: How many of the last action-observation pairs the student sees; ``None``: all of them.
         skip_first: Leave out step 0, as the paper does: N - 1 instances of N steps.
+        skip_mistakes: Leave out the steps that the trajectory's provenance names as ``mistakes``: later ones mend them,
+            and the student sees them before those, but is not to come close to them.
         observation_chars: Longest observation shown, with head and tail kept.
     """
+    mistakes = trajectory.provenance.get("mistakes", []) if skip_mistakes else []
     return [
         StepInstance(
             instance_id=f"{trajectory.trajectory_id}#{k}",
@@ -40,7 +44,7 @@ def step_instances(
             expert_thought=step.thought,
         )
         for k, step in enumerate(trajectory.steps)
-        if not (skip_first and k == 0)
+        if not (skip_first and k == 0) and k not in mistakes
     ]
 
 

@@ -50,6 +50,7 @@ def record(prepared: PreparedTask, *, seed: int = 0, backend: str = "docker") ->
         provenance={
             "task_hash": task_hash,
             "seed": seed,
+            "mistakes": [k for k, planned in enumerate(plan) if planned.kind == "slip"],
             "package_version": srl_swe.__version__,
             "license": license_of(prepared.task),
         },

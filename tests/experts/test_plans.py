@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srl_swe.experts.forms import edit_command, quote
 from srl_swe.experts.patches import Edit
-from srl_swe.experts.plans import PlannedStep, edit_command, quote, title_of
+from srl_swe.experts.plans import PlannedStep, title_of
 from srl_swe.experts.thoughts import MOST_WORDS, thought_for
 
 
