@@ -220,7 +220,10 @@ def _views_and_edits(
         facts |= {"old": edit.old, "new": edit.new, "edit": edit.kind}
         text = now.get(edit.path, "")
         sole = sum(other.path == edit.path for other in edits) == 1
-        yield from _made(edit, text, facts, habits, sandbox, test if last_edit else None, rng, sole=sole)
+        made = list(_made(edit, text, facts, habits, sandbox, test if last_edit else None, rng, sole=sole))
+        yield from made
+        if any(step.kind == "slip" for step in made):
+            habits = replace(habits, slips="")  # one mistake a trajectory
         if edit.kind == "rename":
             now[edit.new] = now.pop(edit.path, "")
         elif edit.kind == "replace":

@@ -12,7 +12,7 @@ from typing import Protocol
 from srl_swe.environments.actions import parse_action
 from srl_swe.environments.prompts import SYSTEM_PROMPT
 from srl_swe.environments.repo import RepoEnv
-from srl_swe.errors import EngineUnavailableError, InfrastructureError, MalformedActionError
+from srl_swe.errors import ContextLengthError, EngineUnavailableError, InfrastructureError, MalformedActionError
 from srl_swe.records import ChatAnswer, Ending, Message, PreparedTask, Step, Verdict
 
 _MOST_MALFORMED = 5
@@ -118,6 +118,8 @@ def attempt_task(
                 attempt.ending = Ending.MALFORMED
     except EngineUnavailableError:
         raise
+    except ContextLengthError:
+        attempt.ending = Ending.CONTEXT_LIMIT
     except InfrastructureError as error:
         attempt.ending, attempt.error = Ending.INFRASTRUCTURE, f"{type(error).__name__}: {error}"
     finally:

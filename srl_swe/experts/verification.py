@@ -15,7 +15,7 @@ from typing import Any
 
 import srl_swe
 from srl_swe.environments.repo import RepoEnv
-from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError
+from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError, MalformedActionError
 from srl_swe.experts.oracle import open_environment
 from srl_swe.experts.replay import ReplayReport, replay
 from srl_swe.experts.secrets import secrets_of
@@ -50,6 +50,8 @@ class Verification:
     """What grading found."""
     secrets: tuple[str, ...] = ()
     """``step N: kind``, N from 1; never the secrets themselves."""
+    unrunnable: str | None = None
+    """Why an action cannot be given to a shell."""
     infrastructure: str | None = None
     """Why it could not be judged, however often it was tried."""
 
@@ -59,6 +61,8 @@ class Verification:
         Args:
             early: The first drift is early before this share of the steps.
         """
+        if self.unrunnable is not None:
+            return [f"an action cannot be run: {self.unrunnable}"]
         found = []
         if self.resolved is None:
             found.append("not submitted")
@@ -196,6 +200,8 @@ class _Replays:
                 report = replay(trajectory, prepared, environment=environment)
             except EngineUnavailableError:
                 raise
+            except MalformedActionError as error:
+                return _unjudged(trajectory, unrunnable=str(error)), None
             except InfrastructureError as error:
                 failure = f"{type(error).__name__}: {error}"
                 continue
@@ -203,13 +209,19 @@ class _Replays:
                 with self.lock:
                     self.open.discard(environment)
             return _verification(trajectory, report), report
-        lost = Verification(
-            trajectory_id=trajectory.trajectory_id,
-            task_id=trajectory.task_id,
-            length=len(trajectory.steps),
-            infrastructure=failure,
-        )
-        return lost, None
+        return _unjudged(trajectory, infrastructure=failure), None
+
+
+def _unjudged(
+    trajectory: Trajectory, *, infrastructure: str | None = None, unrunnable: str | None = None
+) -> Verification:
+    return Verification(
+        trajectory_id=trajectory.trajectory_id,
+        task_id=trajectory.task_id,
+        length=len(trajectory.steps),
+        unrunnable=unrunnable,
+        infrastructure=infrastructure,
+    )
 
 
 def _verification(trajectory: Trajectory, report: ReplayReport) -> Verification:

@@ -6,6 +6,7 @@ What goes wrong on the way is never taken for an answer of the model: it is retr
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -15,11 +16,12 @@ from urllib.parse import urlsplit
 
 import requests
 
-from srl_swe.errors import ConfigError, EndpointError
+from srl_swe.errors import ConfigError, ContextLengthError, EndpointError
 from srl_swe.records import ChatAnswer, Message
 
 _REFUSED = {401: "the key is missing or wrong", 403: "the key may not do this", 404: "there is no such model or path"}
 _WORTH_RETRYING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
 _LONGEST_WAIT_S = 60.0
 _POLL_S = 0.1
 
@@ -83,7 +85,8 @@ class ChatEndpoint:
         """Ask for one answer.
 
         Raises:
-            ConfigError: the server refuses the key, the model or the request itself.
+            ConfigError: the server refuses the key or the model.
+            ContextLengthError: the conversation is too long for the model.
             EndpointError: it did not answer, or not as it should, however often it was asked; or `close` was called.
         """
         body = {
@@ -139,7 +142,9 @@ class ChatEndpoint:
                 raise _TransientError(said, retry_after_s=_retry_after(response.headers.get("Retry-After")))
             if status in _REFUSED:
                 raise ConfigError(f"{self._host}: {_REFUSED[status]}: {said}")
-            # Such as a conversation longer than the model's context: this one cannot be answered, others may.
+            if _TOO_LONG.search(response.text):
+                raise ContextLengthError(f"{self._host}: {said}")
+            # This conversation cannot be answered, others may.
             raise EndpointError(f"{self._host}: {said}")
         try:
             record = response.json()

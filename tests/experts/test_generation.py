@@ -97,6 +97,10 @@ def test_the_shortest_solved_attempt_is_kept_and_nothing_is_asked_twice(cents, f
 def test_a_task_is_left_when_enough_is_solved_and_a_server_that_fails_is_not_judged(cents, fix, tmp_path):
     answer = teacher_that_solves(fix)
     out = tmp_path / "t.jsonl"
+    too_long = (400, {}, b"maximum context length is 8 tokens")
+    with chat_server(lambda _, __: too_long) as server:
+        (tried,) = generate([cents], endpoint(server.url), tmp_path / "long.jsonl", attempts=1, setting=SETTING)
+        assert (tried.outcome, len(server.requests)) == ("limit", 1)
     with chat_server(lambda _, __: (500, {}, b"down")) as server:
         tried = generate([cents], endpoint(server.url), out, attempts=1, temperatures=[1.0], setting=SETTING)
     assert [(a.outcome, a.steps) for a in tried] == [("infrastructure", ())] * 3
@@ -217,6 +221,7 @@ def test_attempts_at_several_tasks_are_chosen_task_by_task(tmp_path):
         (Attempt(ending=Ending.SUBMITTED, verdict=Verdict(solved=None)), "infrastructure", "environment"),
         (Attempt(ending=Ending.MALFORMED, malformed=5), "malformed", "5 answers"),
         (Attempt(ending=Ending.STEP_LIMIT), "limit", "not submitted"),
+        (Attempt(ending=Ending.CONTEXT_LIMIT), "limit", "not submitted"),
         (Attempt(ending=Ending.SUBMITTED, verdict=Verdict(solved=False, tampering=("forged",))), "tampering", "forged"),
         (Attempt(ending=Ending.SUBMITTED, verdict=Verdict(solved=False)), "unsolved", "hidden tests fail"),
         (Attempt(ending=Ending.SUBMITTED, verdict=Verdict(solved=True)), "solved", "pass"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from srl_swe.environments.prompts import chat
 from srl_swe.experts.instances import all_step_instances, step_instances
 from srl_swe.records import Step, Trajectory
@@ -51,3 +53,10 @@ def test_the_full_history() -> None:
 def test_the_first_step_can_be_left_out() -> None:
     assert [i.step for i in step_instances(TRAJECTORY, skip_first=True)] == [1, 2, 3, 4]
     assert len(all_step_instances([TRAJECTORY, TRAJECTORY], skip_first=True)) == 8
+
+
+def test_mistakes_are_seen_and_not_learnt() -> None:
+    slipped = replace(TRAJECTORY, provenance={"mistakes": [1]})
+    assert [i.step for i in step_instances(slipped)] == [0, 2, 3, 4]
+    assert "command-1" in text(step_instances(slipped)[1].messages)
+    assert len(step_instances(slipped, skip_mistakes=False)) == 5

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,6 +64,7 @@ def test_what_is_kept_and_why_the_rest_is_not(good: Trajectory, cents: PreparedT
         spoiled(good, "early", s0=replace(first, observation="exit code: 0\nother.py")),
         spoiled(good, "late", s2=replace(third, observation="exit code: 0\n M other.py")),
         spoiled(good, "secret", s0=replace(first, action=f"TOKEN={TOKEN} ls")),
+        spoiled(good, "nul", s0=replace(first, action="ls \0")),
         replace(good, trajectory_id="stale", provenance={"task_hash": "older"}),
     ]
     reports: list[ReplayReport | None] = []
@@ -76,25 +79,27 @@ def test_what_is_kept_and_why_the_rest_is_not(good: Trajectory, cents: PreparedT
         "early": ["early drift: step 1 of 4"],
         "late": [],
         "secret": ["secret in step 1: GitHub token"],
+        "nul": ["an action cannot be run: the command holds a NUL character"],
         "stale": [],
     }
     assert found[4].drifted == (2,)
     assert found[4].ratios[:2] == (1.0, 1.0)
     assert 0 < found[4].ratios[2] < 1
     assert found[4].reasons(early=1.0) == ["early drift: step 3 of 4"]
-    assert [one.stale for one in found] == [False] * 6 + [True]
-    assert len(reports) == 7
-    assert None not in reports
+    assert [one.stale for one in found] == [False] * 7 + [True]
+    assert len(reports) == 8
+    assert reports.count(None) == 1
 
     out, rejected = tmp_path / "out.jsonl", tmp_path / "out.rejected.jsonl"
-    assert write_verified(candidates, found, out, rejected) == (3, 4)
+    assert write_verified(candidates, found, out, rejected) == (3, 5)
     kept = read_trajectories(out)
     assert [t.trajectory_id for t in kept] == ["good", "late", "stale"]
     assert all(t.resolved for t in kept)
     assert [t.provenance["replay"]["drifted"] for t in kept] == [[], [2], []]
     assert kept[0].steps == good.steps
     text = rejected.read_text()
-    assert [json.loads(line)["trajectory_id"] for line in text.splitlines()] == ["unsolved", "open", "early", "secret"]
+    names = [json.loads(line)["trajectory_id"] for line in text.splitlines()]
+    assert names == ["unsolved", "open", "early", "secret", "nul"]
     assert TOKEN not in text
 
     # What an interrupted call has done is not done again: this world has no image to do it in.
@@ -105,7 +110,7 @@ def test_what_is_kept_and_why_the_rest_is_not(good: Trajectory, cents: PreparedT
     (failed,) = verify([other], {cents.task.task_id: lost}, journal=journal)
     assert failed.infrastructure
     assert failed.resolved is None
-    assert len(journal.read_text().splitlines()) == 7
+    assert len(journal.read_text().splitlines()) == 8
     assert write_verified([other], [failed], tmp_path / "none.jsonl", tmp_path / "none.rejected.jsonl") == (0, 0)
     assert not (tmp_path / "none.jsonl").exists()
 
@@ -131,6 +136,31 @@ def test_the_command(good: Trajectory, tmp_path: Path):
         assert wrong.returncode == 2
         assert wrong.stderr.startswith("error: ")
         assert "Traceback" not in wrong.stderr
+
+
+@pytest.mark.docker
+def test_the_command_is_interrupted_and_goes_on(good: Trajectory, tmp_path: Path):
+    file, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    slow = spoiled(good, "slow", s0=replace(good.steps[0], action="sleep 50; ls"))
+    write_trajectories(file, [good, slow])
+    partial = out.with_name("out.jsonl.partial")
+    line = [sys.executable, "-m", "srl_swe.cli", "replay", str(file), str(SUITE), "--verify-to", str(out)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        deadline = time.monotonic() + 300
+        while not (partial.exists() and partial.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=45)  # not for as long as the slow one sleeps
+    assert running.returncode == 130, said
+    assert "Traceback" not in said[1]
+    assert not out.exists()
+    (kept,) = [json.loads(text) for text in partial.read_text().splitlines()]
+    assert kept["verification"]["trajectory_id"] == "good"
+    write_trajectories(file, [good, spoiled(good, "quick")])
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert [t.trajectory_id for t in read_trajectories(out)] == ["good", "quick"]
+    assert not partial.exists()
 
 
 def test_tampering_is_a_reason_of_its_own():

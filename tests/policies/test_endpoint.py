@@ -18,7 +18,7 @@ import requests
 from chat_servers import Reply, chat_server, completion
 
 from srl_swe.environments.actions import parse_action
-from srl_swe.errors import ConfigError, EndpointError, InfrastructureError
+from srl_swe.errors import ConfigError, ContextLengthError, EndpointError, InfrastructureError
 from srl_swe.policies.endpoint import ChatEndpoint
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
@@ -124,11 +124,22 @@ def test_what_the_user_must_mend_is_not_retried(monkeypatch, status, said):
     assert "s3cret" not in str(caught.value)
 
 
-def test_a_request_that_cannot_be_answered_is_not_retried():
-    with chat_server(lambda _, __: (400, {}, b"context length exceeded")) as server:
-        with pytest.raises(EndpointError, match="context length exceeded"):
+@pytest.mark.parametrize(
+    ("status", "said", "error"),
+    [
+        (400, b"This model's maximum context length is 4096 tokens.", ContextLengthError),
+        (400, b'{"error": {"code": "context_length_exceeded"}}', ContextLengthError),
+        (400, b"prompt is too long: 210000 tokens", ContextLengthError),
+        (400, b"temperature must be at most 2", EndpointError),
+        (422, b"no", EndpointError),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_not_retried(status, said, error):
+    with chat_server(lambda _, __: (status, {}, said)) as server:
+        with pytest.raises(EndpointError, match=f"status {status}") as caught:
             client(server.url).answer(MESSAGES, temperature=0)
         assert len(server.requests) == 1
+    assert type(caught.value) is error
 
 
 def test_closing_ends_a_request_that_waits():
