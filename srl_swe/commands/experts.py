@@ -1,4 +1,4 @@
-"""``srl-swe experts record`` and ``srl-swe replay``."""
+"""``srl-swe experts record`` and ``srl-swe replay``; what a model makes is in `srl_swe.commands.teaching`."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def record(
         out: Folder to write ``<suite>.<split>.jsonl`` to; by default one in the cache.
         split: Only this split.
         task: Only this task; may be given several times.
-        seeds: Trajectories a task, each told in other words.
+        seeds: Trajectories a task, each by another way of working.
         backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
     """
     from srl_swe.experts.recording import Recorded, record_suite

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -189,17 +188,24 @@ def test_wrong_arguments(url, options):
 
 @pytest.mark.vllm
 @pytest.mark.slow
-def test_a_vllm_server(tmp_path):
+@pytest.mark.model
+def test_a_vllm_server(tmp_path, request):
     pytest.importorskip("vllm")
-    pytest.importorskip("vllm.entrypoints.openai.api_server")
-    folder = os.environ.get("SRL_SWE_MODEL_FOLDER")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("SRL_SWE_MODEL_FOLDER names no folder with a small model")
+    tiny_model_folder = request.getfixturevalue("tiny_model_folder")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = shutil.which("vllm", path=str(Path(sys.executable).parent)) or "vllm"
-    line = [program, "serve", folder, "--port", str(port), "--served-model-name", "small", "--enforce-eager"]
+    line = [
+        program,
+        "serve",
+        str(tiny_model_folder),
+        "--port",
+        str(port),
+        "--served-model-name",
+        "small",
+        "--enforce-eager",
+    ]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen([*line, "--max-model-len", "512"], stdout=log, stderr=log)
     try:
