@@ -67,6 +67,7 @@ def _app() -> SubcommandApp:
         sandbox,
         synthesis,
         tasks,
+        teaching,
         training,
     )
 
@@ -93,9 +94,10 @@ def _app() -> SubcommandApp:
     expert_commands.command(experts.export)
     expert_commands.command(experts.show)
     expert_commands.command(instances.instances)
-    app.command(
-        expert_commands, name="experts", help="Record expert trajectories; import, export and show others' too."
-    )
+    expert_commands.command(teaching.generate)
+    expert_commands.command(teaching.from_episodes)
+    about = "Record, generate, import, export and show expert trajectories, and cut them into steps."
+    app.command(expert_commands, name="experts", help=about)
     app.command(experts.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)

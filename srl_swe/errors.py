@@ -15,6 +15,8 @@
     ├── MalformedActionError (also ValueError)  a model's text does not hold exactly one action
     └── InfrastructureError (also RuntimeError) the world failed, not the student: never a reward
         ├── EngineUnavailableError          no container engine answers
+        ├── EndpointError                   a model's server does not answer, or not as it should
+        │   └── ContextLengthError          the conversation is longer than the model's context
         ├── ImageBuildError                 a task's image could not be made
         ├── SandboxError                    a sandbox could not do what was asked
         │   └── SandboxLostError            the sandbox is gone (killed, removed, out of memory)
@@ -74,6 +76,14 @@ class InfrastructureError(SrlSweError, RuntimeError):
 
 class EngineUnavailableError(InfrastructureError):
     """No container engine answers."""
+
+
+class EndpointError(InfrastructureError):
+    """A model's server does not answer, or not as it should. Never a malformed answer of the model's."""
+
+
+class ContextLengthError(EndpointError):
+    """The conversation is longer than the model's context. The episode ends there; asking again is no use."""
 
 
 class ImageBuildError(InfrastructureError):

@@ -1,15 +1,16 @@
-"""Files that are replaced whole: readers see the old one or the new one, never half."""
+"""Files that are replaced whole, never seen half-written, and JSON Lines that survive a kill."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from srl_swe.errors import StorageError
+from srl_swe.errors import ConfigError, StorageError
 
 
 @contextlib.contextmanager
@@ -46,3 +47,69 @@ def write_atomically(path: Path, text: str) -> None:
     data = text.encode()
     with replacing(path) as out:
         out.write(data)
+
+
+def append_line(path: Path, record: dict[str, Any]) -> None:
+    """Append one JSON line and wait until it is on the disk.
+
+    Raises:
+        StorageError: the disk is full, the folder read-only …; a half-written line is taken back.
+    """
+    line = (json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n").encode()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as out:
+            start = out.tell()
+            try:
+                written = 0
+                while written < len(line):
+                    written += out.write(line[written:])
+                os.fsync(out.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    out.truncate(start)
+                raise
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every record of a JSON Lines file; none where there is no file.
+
+    A last line without its newline is one that a kill cut off, and is left out.
+
+    Raises:
+        ConfigError: any other line is not a JSON object; file and line are named.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    records = []
+    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"{path}:{number}: not valid JSON: {error}") from error
+        if not isinstance(record, dict):
+            raise ConfigError(f"{path}:{number}: expected a JSON object")
+        records.append(record)
+    return records
+
+
+def resume_lines(path: Path) -> list[dict[str, Any]]:
+    """`read_lines` for whoever will append: a last line that a kill cut off is dropped from the disk too.
+
+    Raises:
+        ConfigError: a line is not a JSON object.
+        StorageError: the file cannot be written.
+    """
+    records = read_lines(path)
+    if path.exists() and not (data := path.read_bytes()).endswith(b"\n"):
+        with replacing(path) as out:
+            out.write(data[: data.rfind(b"\n") + 1])
+    return records

@@ -320,6 +320,20 @@ class Completion:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ChatAnswer:
+    """What a model behind a server answered in a chat."""
+
+    text: str
+    """The answer; a thought that the server keeps apart is put before it, in ``<think>`` tags."""
+    finish_reason: str = ""
+    """Why it ended, as the server says: ``stop``, ``length`` …"""
+    prompt_tokens: int | None = None
+    """Tokens read, as the server counts them; ``None``: it does not say."""
+    completion_tokens: int | None = None
+    """Tokens written, as the server counts them; ``None``: it does not say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rollout:
     """One completion at one step instance (SRL), or one episode step (RLVR), and its score."""
 

@@ -26,7 +26,7 @@ GROUPS = [
     ["tasks", "mine", "pypi"],
     ["tasks", "mine", "git"],
     ["experts"],
-    *[["experts", name] for name in ("record", "import", "export", "show", "instances")],
+    *[["experts", name] for name in ("record", "import", "export", "show", "instances", "generate", "from-episodes")],
     ["replay"],
     ["train"],
     ["eval"],

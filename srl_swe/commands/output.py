@@ -7,12 +7,15 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from srl_swe.evaluation.statistics import Interval
 
 _PLAIN_WIDTH = 160
+BAR = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+"""Columns of a progress bar."""
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -2,67 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from srl_swe.errors import ConfigError, StorageError
+from srl_swe.errors import ConfigError
+from srl_swe.files import append_line as append_line
+from srl_swe.files import read_lines as read_lines
 from srl_swe.files import write_atomically
-
-
-def append_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one JSON line and wait until it is on the disk.
-
-    Raises:
-        StorageError: the disk is full, the folder read-only …; a half-written line is taken back.
-    """
-    line = (json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n").encode()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as out:
-            start = out.tell()
-            try:
-                written = 0
-                while written < len(line):
-                    written += out.write(line[written:])
-                os.fsync(out.fileno())
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    out.truncate(start)
-                raise
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every record of a JSON Lines file; none where there is no file.
-
-    A last line without its newline is one that a kill cut off, and is left out.
-
-    Raises:
-        ConfigError: any other line is not a JSON object; file and line are named.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    records = []
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}:{number}: not valid JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise ConfigError(f"{path}:{number}: expected a JSON object")
-        records.append(record)
-    return records
 
 
 def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ def step_instances(
     *,
     history: int | None = 2,
     skip_first: bool = False,
+    skip_mistakes: bool = True,
     observation_chars: int = OBSERVATION_CHARS,
     budget: int | None = None,
     measure: Callable[[str], int] = len,
@@ -38,6 +39,8 @@ def step_instances(
         trajectory: Where to cut.
         history: How many of the last action-observation pairs the student sees; ``None``: all of them.
         skip_first: Leave out step 0, as the paper does: N - 1 instances of N steps.
+        skip_mistakes: Leave out the steps that the trajectory's provenance names as ``mistakes``: later ones mend them,
+            and the student sees them before those, but is not to come close to them.
         observation_chars: Longest observation shown, with head and tail kept.
         budget: Most that all messages may measure together: the oldest pairs are left out, whole, until the rest fits.
             The problem and the hint always stay, even where they alone are over it.
@@ -52,9 +55,10 @@ def step_instances(
     shown = chat(problem, steps, last=None, observation_chars=observation_chars) if budget is not None else ()
     sizes = [measure(message["content"]) for message in shown[2:]]
     pairs = [said + seen for said, seen in zip(sizes[::2], sizes[1::2], strict=True)]
+    mistakes = trajectory.provenance.get("mistakes", []) if skip_mistakes else []
     instances = []
     for k, step in enumerate(trajectory.steps):
-        if not step.runnable or (skip_first and k == 0):
+        if not step.runnable or (skip_first and k == 0) or k in mistakes:
             continue
         told = hint_text(step, hint)
         last = history

@@ -12,7 +12,7 @@ from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import InfrastructureError
 from srl_swe.experts.plans import PlannedStep, make_plan
 from srl_swe.experts.thoughts import thought_for
-from srl_swe.records import PreparedTask, Step, Trajectory, Verdict
+from srl_swe.records import PreparedTask, Step, Task, Trajectory, Verdict
 from srl_swe.sandbox import open_sandbox
 
 SOURCE = "oracle"
@@ -50,8 +50,9 @@ def record(prepared: PreparedTask, *, seed: int = 0, backend: str = "docker") ->
         provenance={
             "task_hash": task_hash,
             "seed": seed,
+            "mistakes": [k for k, planned in enumerate(plan) if planned.kind == "slip"],
             "package_version": srl_swe.__version__,
-            "license": _license(prepared),
+            "license": license_of(prepared.task),
         },
     )
 
@@ -95,7 +96,8 @@ def verdict_of(info: Mapping[str, Any], prepared: PreparedTask) -> Verdict:
     return verdict
 
 
-def _license(prepared: PreparedTask) -> str:
-    if prepared.task.source.kind == "folder":
+def license_of(task: Task) -> str:
+    """Under which terms the task's source, which observations quote, may be passed on."""
+    if task.source.kind == "folder":
         return "that of the suite the repository belongs to"
     return "that of the repository, whose source the observations quote; not to be redistributed with this package"

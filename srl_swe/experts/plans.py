@@ -1,7 +1,8 @@
 """The oracle's plan: from a gold patch, the actions that a good engineer might have taken to arrive at it.
 
-Orient, search, view, (look at the tests,) edit, check, test, submit. The plan is made against the real repository, so
-that each search finds something and each edit has exactly one place to go; the task and the seed alone decide it.
+Orient, search, view, edit, check, test, submit: by one engineer's habits, which the seed decides, with examples run
+before and after, and now and then a mistake that is noticed and mended. The plan is made against the real repository,
+so that each search finds something, each edit has one place to go, and each mistake fails; task and seed decide it.
 """
 
 from __future__ import annotations
@@ -10,18 +11,31 @@ import random
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from srl_swe.errors import TaskError
+from srl_swe.experts.detours import ambiguous_edit, broken_edit, undone, wrong_path
+from srl_swe.experts.forms import (
+    SHORT_FILE,
+    Habits,
+    draw_habits,
+    edit_command,
+    orient_command,
+    search_command,
+    test_look,
+    view_command,
+)
 from srl_swe.experts.patches import Edit, edits_of, parse_patch, split_lines
+from srl_swe.experts.reproduction import reproduction
 from srl_swe.records import PreparedTask
 
 if TYPE_CHECKING:
     from srl_swe.sandbox.protocol import Sandbox
 
-Kind = Literal["orient", "search", "view", "tests", "edit", "check", "run", "submit"]
+Kind = Literal["orient", "search", "view", "tests", "reproduce", "slip", "undo", "edit", "check", "run", "submit"]
+"""``slip``: a mistake, which later steps mend; not to be learnt."""
 
 _VIEW_LINES = 25
 _MOST_HITS = 25
@@ -81,23 +95,33 @@ def make_plan(prepared: PreparedTask, sandbox: Sandbox, rng: random.Random) -> l
 
     Args:
         prepared: The task.
-        sandbox: To try searches in; nothing is changed there.
+        sandbox: To try searches, examples, edits and mistakes in; of no use afterwards.
         rng: Decides between ways of doing the same thing.
     """
     around = survey(prepared, sandbox)
     edits = edits_of(prepared.gold_patch, around.texts)
-    facts = {"title": title_of(prepared.task.problem_statement)}
-    plan = [PlannedStep(kind="orient", command=rng.choice(["ls", "git ls-files | head -30"]), facts=facts)]
-    search = _search(prepared.task.problem_statement, edits, around, sandbox, rng)
-    if search is not None:
-        plan.append(search)
-    changes = list(_views_and_edits(edits, around.texts, shown=search))
-    if len(edits) == 1 and rng.random() < 0.6 and (test := _related_test(edits[0].path, around.files)):
-        look = rng.choice([f'grep -n "def test" {shlex.quote(test)}', f"head -30 {shlex.quote(test)}"])
-        changes.insert(1, PlannedStep(kind="tests", command=look, facts={"path": test}))
-    plan.extend(changes)
-    plan.append(_check(edits, rng))
-    plan.append(_run(edits, around.files))
+    habits = draw_habits(rng)
+    problem = prepared.task.problem_statement
+    facts = {"title": title_of(problem)}
+    search = _search(problem, edits, around, sandbox, rng, habits.searching)
+    example = reproduction(problem, around.texts, sandbox) if habits.reproduces != "never" else None
+    test = _test_command(edits, around.files, rng)
+    reproduce = PlannedStep(kind="reproduce", command=example or "", facts=facts)
+    plan: list[PlannedStep] = []
+    if habits.orients or search is None:
+        plan.append(PlannedStep(kind="orient", command=orient_command(around.files, rng), facts=facts))
+    if example and habits.reproduces == "first":
+        plan.insert(rng.randint(0, len(plan)), reproduce)
+    if habits.tests_first and test.facts.get("untested") is None:
+        plan.append(replace(test, facts={"before": "yes"}))
+    plan.extend([search] if search is not None else [])
+    changes = list(_views_and_edits(edits, around.texts, search, habits, sandbox, test, rng))
+    first_edit = next(k for k, step in enumerate(changes) if step.kind == "edit")
+    read = _related_test(edits[0].path, around.files) if len(edits) == 1 and habits.reads_tests else None
+    before = [PlannedStep(kind="tests", command=test_look(read, rng), facts={"path": read})] if read else []
+    before += [reproduce] if example and habits.reproduces == "before" else []
+    plan += [*changes[:first_edit], *before, *changes[first_edit:]]
+    plan += _closing(edits, example, test, rng)
     plan.append(PlannedStep(kind="submit", command="submit", facts=facts))
     return plan
 
@@ -110,49 +134,18 @@ def title_of(problem: str) -> str:
     return ""
 
 
-def quote(text: str) -> str:
-    """Quote for the shell: in the plainest way that keeps the text exact."""
-    if "'" not in text:
-        return f"'{text}'"
-    if not set(text) & set('"$`\\!'):
-        return f'"{text}"'
-    return shlex.quote(text)
-
-
-def edit_command(edit: Edit) -> str:
-    """The shell command that makes an edit."""
-    path = shlex.quote(edit.path)
-    if edit.kind == "replace":
-        return f"str_replace_editor str_replace {path} {_option('old_str', edit.old)} {_option('new_str', edit.new)}"
-    if edit.kind == "create":
-        return f"str_replace_editor create {path} {_option('file_text', edit.new)}"
-    if edit.kind == "rewrite":
-        return f"printf %s {quote(edit.new)} > {path}"
-    if edit.kind == "rename":
-        target = shlex.quote(edit.new)
-        folder = shlex.quote(str(PurePosixPath(edit.new).parent))
-        return f"mkdir -p {folder} && git mv {path} {target}"
-    return f"rm {path}"
-
-
-def _option(name: str, value: str) -> str:
-    joint = "=" if value.startswith("-") else " "  # a value that starts with a dash would be taken for an option
-    return f"--{name}{joint}{quote(value)}"
-
-
 def _search(
-    problem: str, edits: list[Edit], around: Surroundings, sandbox: Sandbox, rng: random.Random
+    problem: str, edits: list[Edit], around: Surroundings, sandbox: Sandbox, rng: random.Random, habit: str
 ) -> PlannedStep | None:
-    """A grep that really finds the place: for a word that the problem and the source share, or the enclosing name."""
+    """A search that really finds the place: for a word that problem and source share, or the enclosing name."""
     known = [edit for edit in edits if edit.path in around.texts]
     first = next((edit for edit in known if edit.scope), known[0] if known else None)
     if first is None:
         return None
     place = PurePosixPath(first.path)
-    where = shlex.quote(place.parts[0]) if len(place.parts) > 1 else f"*{place.suffix}"
     found: list[PlannedStep] = []
     for ident, pattern, named in _candidates(problem, first, around.texts[first.path]):
-        command = f'grep -{"rn" if len(place.parts) > 1 else "n"} "{pattern}" {where}'
+        command = search_command(pattern, place, habit)
         output = sandbox.run(command).output.splitlines()
         if output and len(output) <= _MOST_HITS and (len(place.parts) == 1 or any(first.path in hit for hit in output)):
             facts = {"ident": ident, "named": "yes" if named else "", "path": first.path}
@@ -192,31 +185,86 @@ def _candidates(problem: str, edit: Edit, source: str) -> Iterator[tuple[str, st
     yield from ((w, w, False) for w in re.findall(r"[A-Za-z_]\w{3,}", edit.old) if w.lower() not in _STOP_WORDS)
 
 
-def _views_and_edits(edits: list[Edit], texts: Mapping[str, str], shown: PlannedStep | None) -> Iterator[PlannedStep]:
-    """Each edit, with a look at the place before it unless it was on the screen already."""
-    lengths = {path: len(split_lines(text)) for path, text in texts.items()}
+def _views_and_edits(
+    edits: list[Edit],
+    texts: Mapping[str, str],
+    shown: PlannedStep | None,
+    habits: Habits,
+    sandbox: Sandbox,
+    test: PlannedStep,
+    rng: random.Random,
+) -> Iterator[PlannedStep]:
+    """Each edit, with a look at the place before it unless it was on the screen already.
+
+    The edits are made in the sandbox as they are planned: a form that does not do what it should is not taken.
+    """
+    now = dict(texts)
     window = ("", 0, 0)
     searched = shown.facts["ident"] if shown is not None else ""
-    for edit in edits:
+    for number, edit in enumerate(edits):
         facts = {"path": edit.path, "line": str(edit.line), "scope": edit.scope}
         if edit.kind == "replace" and all(re.match(r"(from|import)\s", line) for line in edit.new.splitlines()):
             facts["imports"] = "yes"
-        if edit.kind == "rename":
-            lengths[edit.new] = lengths.get(edit.path, 0)
         if edit.kind in ("replace", "rewrite"):
             path, first, last = window
             if path != edit.path or edit.line < first or edit.end_line > last:
-                window = (edit.path, *_around(edit, lengths[edit.path]))
-                command = f"str_replace_editor view {shlex.quote(edit.path)} --view_range {window[1]} {window[2]}"
+                length = len(split_lines(now[edit.path]))
+                whole = habits.viewing == "whole" and length <= SHORT_FILE
+                window = (edit.path, 1, length) if whole else (edit.path, *_around(edit, length))
+                if number == 0 and habits.slips == "path" and (slip := wrong_path(edit.path, sandbox)):
+                    yield PlannedStep(kind="slip", command=slip, facts=facts | {"slip": "path"})
+                command = view_command(edit.path, window[1], window[2], length, habits.viewing)
                 yield PlannedStep(kind="view", command=command, facts=facts | {"ident": searched})
                 searched = ""
-        yield PlannedStep(
-            kind="edit", command=edit_command(edit), facts=facts | {"old": edit.old, "new": edit.new, "edit": edit.kind}
-        )
-        if edit.kind == "replace":
-            growth = edit.new.count("\n") - edit.old.count("\n")
-            lengths[edit.path] += growth
-            window = (window[0], window[1], window[2] + growth)
+        last_edit = number == len(edits) - 1
+        facts |= {"old": edit.old, "new": edit.new, "edit": edit.kind}
+        text = now.get(edit.path, "")
+        sole = sum(other.path == edit.path for other in edits) == 1
+        made = list(_made(edit, text, facts, habits, sandbox, test if last_edit else None, rng, sole=sole))
+        yield from made
+        if any(step.kind == "slip" for step in made):
+            habits = replace(habits, slips="")  # one mistake a trajectory
+        if edit.kind == "rename":
+            now[edit.new] = now.pop(edit.path, "")
+        elif edit.kind == "replace":
+            now[edit.path] = text.replace(edit.old, edit.new, 1)
+            window = (window[0], window[1], window[2] + edit.new.count("\n") - edit.old.count("\n"))
+
+
+def _made(
+    edit: Edit,
+    text: str,
+    facts: dict[str, str],
+    habits: Habits,
+    sandbox: Sandbox,
+    test: PlannedStep | None,
+    rng: random.Random,
+    *,
+    sole: bool,
+) -> Iterator[PlannedStep]:
+    """One edit, perhaps with a mistake before it; made in the sandbox too."""
+    editing = habits.editing
+    if editing != "editor" and edit.kind == "replace":
+        tried = sandbox.run(edit_command(edit, text, editing))
+        place = f"/testbed/{edit.path}"
+        if tried.exit_code or sandbox.read_file(place).decode() != text.replace(edit.old, edit.new, 1):
+            editing = "editor"
+        sandbox.write_file(place, text.encode())
+    if habits.slips == "old" and editing == "editor" and (slip := ambiguous_edit(edit, text, sandbox)):
+        yield PlannedStep(kind="slip", command=slip, facts=facts | {"slip": "old"})
+    commands = [edit_command(edit, text, editing)]
+    if habits.slips == "edit" and test is not None and test.facts.get("untested") is None:
+        wrong = broken_edit(edit, text, test.command, sandbox, rng)
+        if wrong is not None:
+            command = edit_command(wrong, text, editing)
+            yield PlannedStep(kind="slip", command=command, facts=facts | {"slip": "edit"})
+            yield replace(test, facts={})
+            commands = undone(wrong, edit, text, editing, sole=sole, rng=rng)
+            facts = facts | {"mended": "yes"}
+    for command in commands[:-1]:
+        yield PlannedStep(kind="undo", command=command, facts=facts)
+    yield PlannedStep(kind="edit", command=commands[-1], facts=facts)
+    sandbox.run(edit_command(edit, text))
 
 
 def _around(edit: Edit, length: int) -> tuple[int, int]:
@@ -225,20 +273,34 @@ def _around(edit: Edit, length: int) -> tuple[int, int]:
     return first, min(max(length, 1), max(edit.end_line + 3, first + _VIEW_LINES - 1))
 
 
+def _closing(edits: list[Edit], example: str | None, test: PlannedStep, rng: random.Random) -> Iterator[PlannedStep]:
+    """What follows the last edit: a look at the change, the example, the tests, in one order or another."""
+    tests_last = rng.random() < 0.7
+    steps = [PlannedStep(kind="reproduce", command=example, facts={"after": "yes"})] if example else []
+    if not example or rng.random() < 0.5:
+        check = _check(edits, rng)
+        check = check if tests_last else replace(check, facts={**check.facts, "tested": "yes"})
+        steps.insert(rng.randint(0, len(steps)), check)
+    yield from [*steps, test] if tests_last else [test, *steps]
+
+
 def _check(edits: list[Edit], rng: random.Random) -> PlannedStep:
     edit = edits[-1]
-    if len(edits) > 1 or edit.kind != "replace" or rng.random() < 0.5:
-        return PlannedStep(kind="check", command="git diff" if edit.kind == "replace" else "git status --short")
-    last = edit.line + max(edit.new.count("\n"), 1) + 4
-    command = f"str_replace_editor view {shlex.quote(edit.path)} --view_range {max(1, edit.line - 5)} {last}"
+    if edit.kind != "replace":
+        return PlannedStep(kind="check", command="git status --short")
+    if len(edits) > 1 or rng.random() < 0.6:
+        return PlannedStep(kind="check", command=rng.choice(["git diff", "git diff", "git diff --stat"]))
+    first, last = max(1, edit.line - 5), edit.line + max(edit.new.count("\n"), 1) + 4
+    command = view_command(edit.path, first, last, last + 100, rng.choice(("editor", "sed")))
     return PlannedStep(kind="check", command=command, facts={"path": edit.path})
 
 
-def _run(edits: list[Edit], files: tuple[str, ...]) -> PlannedStep:
+def _test_command(edits: list[Edit], files: tuple[str, ...], rng: random.Random) -> PlannedStep:
     tests = [path for path in files if _is_test(path)]
-    if tests and len(tests) <= 30:
-        return PlannedStep(kind="run", command="python -m pytest -q")
     related = next((test for edit in edits if (test := _related_test(edit.path, files))), None)
+    if tests and len(tests) <= 30 and (related is None or rng.random() < 0.7):
+        command = rng.choice(["python -m pytest -q", "python -m pytest -x -q", "python -m pytest -q --tb=short"])
+        return PlannedStep(kind="run", command=command)
     if related is not None:
         return PlannedStep(kind="run", command=f"python -m pytest -q {shlex.quote(related)}")
     sources = [edit.path for edit in edits if edit.path.endswith(".py") and edit.kind != "delete"]

@@ -23,7 +23,7 @@ def thought_for(step: PlannedStep, seen: str, rng: random.Random) -> str:
     facts = dict(step.facts)
     if "title" in facts:
         facts["title"] = _shorten(facts["title"], 12)
-    if step.kind == "edit":
+    if step.kind == "edit" or (step.kind == "slip" and facts["slip"] != "path"):
         text = _edit_thought(step, rng)
     elif step.kind == "submit":
         text = _submit_thought(seen, rng)
@@ -39,6 +39,23 @@ def _phrases(step: PlannedStep, seen: str) -> tuple[str, ...]:
             "The issue: {title}. First I look at how the repository is laid out.",
             "I start with the layout of the repository, then look for the cause of: {title}.",
             "To find my way before I work on this issue: {title}.",
+        )
+    if step.kind == "reproduce":
+        if facts.get("after"):
+            return (
+                "Does the issue's example give what was expected now?",
+                "I run the example from the issue once more.",
+            )
+        return (
+            "First I want to see it fail: I run the example from the issue.",
+            "I reproduce the issue: {title}.",
+        )
+    if step.kind == "slip":
+        return ("I open the file that has to change.", "Let me read {path}.")
+    if step.kind == "undo":
+        return (
+            "A test fails because of my change; I take it back and do it right.",
+            "That edit was wrong, as the tests show. Back to the state before it.",
         )
     if step.kind == "search":
         if facts.get("named"):
@@ -67,16 +84,24 @@ def _phrases(step: PlannedStep, seen: str) -> tuple[str, ...]:
             "What do the tests of this module expect already?",
             "I see what {path} checks before the change.",
         )
+    if step.kind == "check" and facts.get("tested"):
+        return ("Before I submit, I look over what I have changed.", "A last look at the change.")
     if step.kind == "check":
         return ("I check that the change came out as I meant it.", "I look at the change once more before testing.")
     if facts.get("untested"):
         return ("There are no tests to run here, so I check that the code compiles.",)
+    if facts.get("before"):
+        return ("Do the tests pass before I change anything?", "I run the tests first, to know where things stand.")
     return ("The change looks right; I run the tests.", "Now I make sure that nothing else broke.")
 
 
 def _edit_thought(step: PlannedStep, rng: random.Random) -> str:
     facts = step.facts
     place = f"In {facts['scope']}" if facts.get("scope") else f"In {facts['path']}"
+    if facts.get("mended"):
+        return rng.choice(
+            (f"{place}, this is what I meant to write.", f"{place}, my edit had a mistake; I correct it.")
+        )
     if facts["edit"] == "create":
         return f"The change needs a new file, {facts['path']}; I write it."
     if facts["edit"] == "delete":

@@ -17,7 +17,7 @@ from srl_swe.sandbox.cache import cache_dir
 from srl_swe.sandbox.locks import file_lock
 
 _COPIES = 2
-_FORM = 3
+_FORM = 4
 """Raised when what is made or kept changes, so that older ones are made again."""
 
 
@@ -68,7 +68,7 @@ def _make(prepared: PreparedTask, seed: int, backend: str) -> ChangedTests | Non
     candidates = [name for name in graded if _function(name) in touched]
     if not candidates:
         return None
-    run = run_hidden(prepared, prepared.gold_patch, files, backend=backend)
+    run = run_hidden(prepared, prepared.gold_patch, files, backend=backend, must_fail=candidates)
     if run.trouble:
         return None
     report = read_report(run.results.encode(), bytes.fromhex(run.key), expected=candidates, canary=run.canary)

@@ -2,7 +2,7 @@
 
 It stands alone (standard library and pytest; nothing of this package) and is sent as text. FOLDER holds
 ``order.json``: ``key`` (hex), ``root``, ``write`` (files to lay down: path to text), ``run`` (test files), ``skip``
-(node ids left out), ``only`` (node ids of these files that are run, or null: all).
+(node ids left out), ``only`` (node ids of these files that are run, or null: all), ``traceback`` (pytest's style).
 It writes ``FOLDER/results``: one record a line, ``<HMAC-SHA256 of the rest> <JSON>``, numbered.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-OPTIONS = ["-q", "-p", "no:cacheprovider", "--color=no", "--tb=short", "-rN", "--continue-on-collection-errors"]
+OPTIONS = ["-q", "-p", "no:cacheprovider", "--color=no", "-rN", "--continue-on-collection-errors"]
 
 
 class Recorder:
@@ -157,6 +157,7 @@ def main(folder: Path) -> int:
     if len(places) > 1:
         os.environ["PYTHONPATH"] = places[1]
     options = ["-c", str(folder / "pytest.ini"), f"--rootdir={root}", f"--confcutdir={root}", *OPTIONS]
+    options.append(f"--tb={order['traceback']}")
     return int(pytest.main([*options, "--", *order["run"]], plugins=[recorder]))
 
 

@@ -103,7 +103,8 @@ def _run_in(
         return RunEvidence(trouble=UNSEPARATED, log=str(error), must_fail=must_fail)
     if applied.problem is not None:
         return RunEvidence(trouble=UNAPPLIED, log=applied.problem, must_fail=must_fail)
-    _send_order(sandbox, prepared, fence, files)
+    # Many failures that nobody reads: pytest's own tracebacks take time, and fail themselves now and then.
+    _send_order(sandbox, prepared, fence, files, traceback="native" if must_fail else "short")
     run, results = _run_tests(sandbox, fence, prepared.task.timeout_s)
     return RunEvidence(
         results=results.decode("utf-8", "replace"),
@@ -125,7 +126,9 @@ def _make_fence(prepared: PreparedTask) -> _Fence:
     return _Fence(folder=f"/tmp/run-{nonce}", key=secrets.token_bytes(32), canary=str(folder / f"test_{nonce}.py"))
 
 
-def _send_order(sandbox: Sandbox, prepared: PreparedTask, fence: _Fence, files: Mapping[str, str]) -> None:
+def _send_order(
+    sandbox: Sandbox, prepared: PreparedTask, fence: _Fence, files: Mapping[str, str], *, traceback: str
+) -> None:
     task = prepared.task
     node_ids = (*task.fail_to_pass, *task.pass_to_pass)
     order = {
@@ -135,6 +138,7 @@ def _send_order(sandbox: Sandbox, prepared: PreparedTask, fence: _Fence, files: 
         # The canaries last: what the tests set off is at work by then.
         "run": [*dict.fromkeys(node_id.partition("::")[0] for node_id in node_ids), fence.canary],
         "skip": list(task.excluded_tests),
+        "traceback": traceback,
         "only": [*node_ids, *canary_tests(fence.canary)] if task.partial else None,
     }
     sandbox.write_file(f"{fence.folder}/order.json", json.dumps(order).encode())

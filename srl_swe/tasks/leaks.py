@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 from srl_swe.errors import SandboxError
-from srl_swe.grading.patches import ROOT
 from srl_swe.records import PreparedTask
 from srl_swe.sandbox import open_sandbox
 
 _SHORTEST = 25
 """Characters of a line that says which code it belongs to."""
 _TELLING = 50
-"""Characters of all such lines together, for them to say so within the repository too."""
+"""Characters of all such lines together, for them to say so in a file of a common name."""
 _SHARE = 0.8
 """Of the fix's lines that a file holds."""
 # Reads file names; prints those that hold enough of the lines.
@@ -30,7 +31,7 @@ for path in sys.stdin.read().split("\\0"):
 
 
 def leaks(prepared: PreparedTask, *, backend: str = "docker") -> list[str]:
-    """Return the files of the image that hold the fix.
+    """Return the files of the image that hold the fix: other copies of the files that it changes, and patches.
 
     A fix is known by its added lines; one that has none of at least 25 characters is not looked for.
 
@@ -53,10 +54,14 @@ def leaks(prepared: PreparedTask, *, backend: str = "docker") -> list[str]:
         if found.exit_code != 0:
             raise SandboxError(f"the image cannot be searched for the fix: {found.output.strip()[-300:]}")
     own = {"/tmp/lines", "/tmp/lines.json", "/tmp/count.py"}
-    places = set(found.output.splitlines()) - own
-    if sum(map(len, lines)) < _TELLING:  # what the repository itself may well have in other places
-        places = {path for path in places if not path.startswith(f"{ROOT}/")}
-    return sorted(places)
+    names = {Path(path).name for path in re.findall(r"^\+\+\+ b/(.+)$", prepared.gold_patch, re.MULTILINE)}
+    if sum(map(len, lines)) < _TELLING:  # what many a file may have
+        names.discard("__init__.py")
+    return sorted(
+        path
+        for path in set(found.output.splitlines()) - own
+        if Path(path).name in names or path.endswith((".patch", ".diff", ".orig", ".rej"))
+    )
 
 
 def _lines(patch: str, sign: str) -> set[str]:

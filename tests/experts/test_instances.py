@@ -107,3 +107,10 @@ def test_a_file_is_cut_like_its_trajectories(tmp_path: Path) -> None:
 def test_options_out_of_range_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(option))):
         step_instances(TRAJECTORY, **option)
+
+
+def test_mistakes_are_seen_and_not_learnt() -> None:
+    slipped = replace(TRAJECTORY, provenance={"mistakes": [1]})
+    assert [i.step for i in step_instances(slipped)] == [0, 2, 3, 4]
+    assert "command-1" in text(step_instances(slipped)[1].messages)
+    assert len(step_instances(slipped, skip_mistakes=False)) == 5

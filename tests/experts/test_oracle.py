@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 
 from srl_swe.environments.actions import format_answer, parse_action
 from srl_swe.errors import TrajectoryError
+from srl_swe.experts.forms import draw_habits
+from srl_swe.experts.instances import step_instances
 from srl_swe.experts.oracle import record
 from srl_swe.experts.recording import Recorded, record_suite
 from srl_swe.experts.replay import mark, replay
@@ -35,11 +39,12 @@ def recorded(prepared: PreparedTask) -> Trajectory:
 
 def test_a_recording_is_solved_and_natural(recorded: Trajectory, prepared: PreparedTask) -> None:
     assert recorded.resolved is True
-    assert 7 <= len(recorded.steps) <= 12
+    assert 5 <= len(recorded.steps) <= 14
+    assert recorded.provenance["mistakes"] == []
     assert recorded.steps[-1].action == "submit"
     assert recorded.problem_statement == prepared.task.problem_statement
     assert recorded.provenance["task_hash"] == prepared.task.content_hash
-    search = next(step for step in recorded.steps if step.action.startswith("grep -rn"))
+    search = next(step for step in recorded.steps if re.match("(git )?grep", step.action))
     assert "ledger/money.py" in search.observation
     for step in recorded.steps:
         assert step.observation.startswith("exit code: 0") or step.action == "submit"
@@ -51,6 +56,38 @@ def test_a_recording_is_solved_and_natural(recorded: Trajectory, prepared: Prepa
 def test_a_recording_is_decided_by_task_and_seed(recorded: Trajectory, prepared: PreparedTask) -> None:
     again = record(prepared, seed=0)
     assert [(s.thought, s.action) for s in again.steps] == [(s.thought, s.action) for s in recorded.steps]
+    # What is committed was recorded by this code, from this task.
+    file = TASK.parents[3] / "trajectories" / "starter.train.jsonl"
+    committed = {t.trajectory_id: t for t in read_trajectories(file)}[recorded.trajectory_id]
+    assert committed.provenance["task_hash"] == prepared.task.content_hash
+    assert [(s.thought, s.action) for s in committed.steps] == [(s.thought, s.action) for s in recorded.steps]
+
+
+@pytest.mark.parametrize(
+    ("slip", "name"),
+    [("path", "textkit-slug-taken"), ("edit", "textkit-slug-taken"), ("old", "taskgraph-plan-typo")],
+)
+def test_a_mistake_is_noticed_and_mended(slip: str, name: str) -> None:
+    prepared = prepare(read_task(TASK.parent / name))
+    seeds = (
+        seed
+        for seed in range(1000)
+        if (drawn := draw_habits(random.Random(f"{prepared.task.content_hash}:{seed}"))).slips == slip
+        and drawn.editing == "editor"
+    )
+    recorded = record(prepared, seed=next(seeds))
+    assert recorded.resolved is True
+    (mistake,) = recorded.provenance["mistakes"]
+    noticed = recorded.steps[mistake + (slip == "edit")]
+    assert not noticed.observation.startswith("exit code: 0")
+    assert ("pytest" in noticed.action) == (slip == "edit")
+    later = [step.observation for step in recorded.steps[mistake + 2 : -1]]
+    assert all(observation.startswith("exit code: 0") for observation in later)
+    # The student sees the mistake, but is not to come close to it.
+    instances = step_instances(recorded, history=None)
+    assert [i.step for i in instances] == [k for k in range(len(recorded.steps)) if k != mistake]
+    assert any(recorded.steps[mistake].action in m["content"] for m in instances[-1].messages)
+    assert len(step_instances(recorded, skip_mistakes=False)) == len(recorded.steps)
 
 
 def test_a_replay_finds_no_drift(recorded: Trajectory, prepared: PreparedTask) -> None:
@@ -62,7 +99,7 @@ def test_a_replay_finds_no_drift(recorded: Trajectory, prepared: PreparedTask) -
 
 
 def test_a_spoiled_action_drifts_and_is_not_solved(recorded: Trajectory, prepared: PreparedTask) -> None:
-    k = next(k for k, step in enumerate(recorded.steps) if " str_replace " in step.action)
+    k = next(k for k, step in enumerate(recorded.steps) if "shares" in step.action)
     spoiled = list(recorded.steps)
     spoiled[k] = replace(
         spoiled[k], action="str_replace_editor str_replace ledger/money.py --old_str 'nowhere' --new_str ''"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from srl_swe.experts.forms import edit_command, quote
 from srl_swe.experts.patches import Edit
-from srl_swe.experts.plans import PlannedStep, edit_command, quote, title_of
+from srl_swe.experts.plans import PlannedStep, title_of
 from srl_swe.experts.thoughts import MOST_WORDS, thought_for
 
 
@@ -75,6 +76,14 @@ _STEPS = [
     PlannedStep(kind="check", command="git diff"),
     PlannedStep(kind="run", command="python -m pytest -q"),
     PlannedStep(kind="run", command="python -m compileall", facts={"untested": "yes"}),
+    PlannedStep(kind="run", command="python -m pytest -q", facts={"before": "yes"}),
+    PlannedStep(kind="check", command="git diff", facts={"tested": "yes"}),
+    PlannedStep(kind="reproduce", command="python - <<'EOF'", facts={"title": "word " * 30}),
+    PlannedStep(kind="reproduce", command="python - <<'EOF'", facts={"after": "yes"}),
+    PlannedStep(kind="slip", command="cat money.py", facts=_EDIT | {"slip": "path"}),
+    PlannedStep(kind="slip", command="e", facts=_EDIT | {"old": "x", "new": "y", "slip": "edit"}),
+    PlannedStep(kind="undo", command="git checkout src/money.py", facts=_EDIT | {"old": "x", "new": "y"}),
+    PlannedStep(kind="edit", command="e", facts=_EDIT | {"old": "x", "new": "y", "mended": "yes"}),
     PlannedStep(kind="submit", command="submit"),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from srl_swe.experts.replay import compare, normalise
+from srl_swe.experts.observations import compare, normalise
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,20 @@ from srl_swe.experts.replay import compare, normalise
         ("commit " + "a1" * 20, "commit " + "0f" * 20),
         ("exit code: 0\nb.py:1:x\na.py:2:x", "exit code: 0\na.py:2:x\nb.py:1:x"),
         ("line \n", "line"),
+        ("real\t0m0.412s", "real\t1m2.100s"),
+        ("id is 140234567891234", "id is 139999967891230"),
+        ("run 550e8400-e29b-41d4-a716-446655440000", "run 123e4567-e89b-12d3-a456-426614174000"),
+        ("made tmpab3_x9kq in .", "made tmpz81_aaaa in ."),
+        ("serving on 127.0.0.1:43671", "serving on 127.0.0.1:51234"),
+        ("started (pid 4711)", "started (pid 12)"),
+        ("now 1764120000.25", "now 1732000000.5"),
+        ("0:00:03.51 elapsed", "0:01:13.02 elapsed"),
+        ("3f2a91c Base state", "a01b2c3 Base state"),
+        ("HEAD is now at 3f2a91c Base", "HEAD is now at a01b2c3 Base"),
+        ("[main 3f2a91c] fix", "[main a01b2c3] fix"),
+        ("[main (root-commit) 3f2a91c] fix", "[main (root-commit) a01b2c3] fix"),
+        ("{'a', 'b', 'c'}", "{'c', 'a', 'b'}"),
+        ("total 12\na.py", "total 48\na.py"),
     ],
 )
 def test_what_may_vary_is_no_drift(recorded: str, observed: str) -> None:
@@ -36,6 +50,13 @@ def test_what_may_vary_is_no_drift(recorded: str, observed: str) -> None:
         ("a = 10", "a = 11"),
         ("x\ny", "x"),
         ("index c1f41d4..ea3287a", "index c1f41d4..ea3287b"),
+        ("{'a', 'b', 'c'}", "{'a', 'b', 'd'}"),
+        ("['a', 'b']", "['b', 'a']"),
+        ("{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}"),
+        ("total: 12", "total: 13"),
+        ("1234567 rows", "7654321 rows"),
+        ("effaced text", "defaced text"),
+        ("HTTP 127.0.0.1", "HTTP 127.0.0.2"),
     ],
 )
 def test_anything_else_is_drift(recorded: str, observed: str) -> None:

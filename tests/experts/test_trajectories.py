@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srl_swe.errors import StorageError, TrajectoryError
+from srl_swe.experts.diversity import action_similarity, mean_similarity
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import (
     format_trajectory,
@@ -244,3 +247,26 @@ def test_the_runnable_part() -> None:
     assert runnable_part(trajectory()) == trajectory()
     with pytest.raises(TrajectoryError, match="has no action that could run"):
         runnable_part(trajectory(steps=IMPORTED.steps[1:2]))
+
+
+def test_the_recorded_trajectories_are_varied_and_all_solved() -> None:
+    """One way of working for all tasks gave a mean similarity of 0.54."""
+    folder = Path(__file__).parents[2] / "trajectories"
+    recorded = [t for path in sorted(folder.glob("starter.*.jsonl")) for t in read_trajectories(path)]
+    assert len(recorded) == 56
+    assert all(t.resolved for t in recorded)
+    first = [t for t in recorded if t.provenance["seed"] == 0]
+    assert len({t.task_id for t in first}) == len(first) == 35
+    similarity = mean_similarity(first)
+    assert similarity is not None
+    assert 0.1 < similarity < 0.35
+    # Another seed is another way of doing the same, and not only of saying it.
+    same = [
+        action_similarity(one.steps, other.steps)
+        for one, other in itertools.combinations(recorded, 2)
+        if one.task_id == other.task_id
+    ]
+    assert len(same) == 21
+    assert max(same) < 1
+    assert statistics.fmean(same) < 0.75
+    assert 5 < sum(bool(t.provenance["mistakes"]) for t in recorded) < 28

@@ -269,7 +269,7 @@ def wait(child: int, deadline: float) -> int | None:
 def main(folder: Path) -> int:
     """Do the jobs, one after the other."""
     sys.path.insert(0, str(folder))
-    options = importlib.import_module("fenced_run").OPTIONS
+    options = [*importlib.import_module("fenced_run").OPTIONS, "--tb=short"]
     sys.path.remove(str(folder))
     order = json.loads((folder / "order.json").read_text("utf-8"))
     root = Path(order["root"])

@@ -1,0 +1,257 @@
+"""Replay many trajectories side by side, and filter them: what is kept really ends solved, today, in its container."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import srl_swe
+from srl_swe.environments.repo import RepoEnv
+from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError, MalformedActionError
+from srl_swe.experts.oracle import open_environment
+from srl_swe.experts.replay import ReplayReport, replay
+from srl_swe.experts.secrets import secrets_of
+from srl_swe.experts.trajectories import format_trajectory, write_trajectories
+from srl_swe.files import append_line, resume_lines, write_atomically
+from srl_swe.records import PreparedTask, Trajectory
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verification:
+    """What a replay showed of one trajectory, and what is in its text."""
+
+    trajectory_id: str
+    """The trajectory."""
+    task_id: str
+    """The task."""
+    length: int
+    """Steps recorded."""
+    resolved: bool | None = None
+    """Whether the end was graded as solved; ``None``: never submitted, or not judged."""
+    ratios: tuple[float, ...] = ()
+    """Similarity of what was recorded and what came back, of each step that was run."""
+    drifted: tuple[int, ...] = ()
+    """The steps, from 0, whose observations differ in more than what may vary."""
+    skipped: int = 0
+    """Steps after the episode had ended."""
+    stale: bool = False
+    """Whether the task has changed since the recording."""
+    tampering: tuple[str, ...] = ()
+    """What grading found."""
+    secrets: tuple[str, ...] = ()
+    """``step N: kind``, N from 1; never the secrets themselves."""
+    unrunnable: str | None = None
+    """Why an action cannot be given to a shell."""
+    infrastructure: str | None = None
+    """Why it could not be judged, however often it was tried."""
+
+    def reasons(self, *, early: float = 0.5) -> list[str]:
+        """Why the trajectory is not to be kept; empty: it is. Asked only of what was judged.
+
+        Args:
+            early: The first drift is early before this share of the steps.
+        """
+        if self.unrunnable is not None:
+            return [f"an action cannot be run: {self.unrunnable}"]
+        found = []
+        if self.resolved is None:
+            found.append("not submitted")
+        elif not self.resolved:
+            found.append("not solved")
+        if self.drifted and self.drifted[0] < early * self.length:
+            found.append(f"early drift: step {self.drifted[0] + 1} of {self.length}")
+        found += [f"tampering: {what}" for what in self.tampering]
+        found += [f"secret in {what}" for what in self.secrets]
+        return found
+
+
+def verify(
+    trajectories: Sequence[Trajectory],
+    prepared: Mapping[str, PreparedTask],
+    *,
+    jobs: int = 2,
+    backend: str = "docker",
+    journal: Path | None = None,
+    on_report: Callable[[Verification, ReplayReport | None], None] | None = None,
+) -> list[Verification]:
+    """Replay each trajectory. What the world spoils is tried again, three times in all.
+
+    Args:
+        trajectories: What to replay.
+        prepared: The tasks, by their ids.
+        jobs: Replays at a time.
+        backend: Sandbox backend.
+        journal: Where results are kept as they come, so that an interrupted call goes on where it stopped.
+        on_report: Called after each replay, from several threads; the report is ``None`` where the replay failed or was
+            done by an earlier call.
+
+    Returns:
+        One for each trajectory, in order.
+
+    Raises:
+        ConfigError: ``jobs`` is below 1, or the journal is none.
+        EngineUnavailableError: no container engine answers.
+        StorageError: the journal cannot be written.
+    """
+    if jobs < 1:
+        raise ConfigError(f"jobs: must be at least 1, not {jobs}")
+    work = _Replays(prepared, backend, journal, on_report)
+    return work.run(trajectories, jobs)
+
+
+def write_verified(
+    trajectories: Sequence[Trajectory],
+    verifications: Sequence[Verification],
+    out: Path,
+    rejected: Path,
+    *,
+    early: float = 0.5,
+) -> tuple[int, int]:
+    """Write the trajectories to keep, and why the others are not kept; returns how many of each.
+
+    Those that could not be judged are in neither file. Where there is nothing to keep, ``out`` is not written.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    kept: list[Trajectory] = []
+    lines: list[str] = []
+    for trajectory, found in zip(trajectories, verifications, strict=True):
+        if found.infrastructure is not None:
+            continue
+        if reasons := found.reasons(early=early):
+            record = {"trajectory_id": found.trajectory_id, "reasons": reasons, "replay": dataclasses.asdict(found)}
+            lines.append(json.dumps(record) + "\n")
+            continue
+        replayed = {"package_version": srl_swe.__version__, "drifted": list(found.drifted), "stale": found.stale}
+        provenance = trajectory.provenance | {"replay": replayed}
+        kept.append(dataclasses.replace(trajectory, resolved=True, provenance=provenance))
+    if kept:
+        write_trajectories(out, kept)
+    write_atomically(rejected, "".join(lines))
+    return len(kept), len(lines)
+
+
+class _Replays:
+    """The replays under way."""
+
+    def __init__(
+        self,
+        prepared: Mapping[str, PreparedTask],
+        backend: str,
+        journal: Path | None,
+        on_report: Callable[[Verification, ReplayReport | None], None] | None,
+    ) -> None:
+        self.prepared, self.backend, self.journal, self.on_report = prepared, backend, journal, on_report
+        self.known = _read_journal(journal) if journal is not None else {}
+        self.stopped = threading.Event()
+        self.lock = threading.Lock()
+        self.open: set[RepoEnv] = set()
+
+    def run(self, trajectories: Sequence[Trajectory], jobs: int) -> list[Verification]:
+        pool = ThreadPoolExecutor(jobs, thread_name_prefix="replay")
+        try:
+            futures = [pool.submit(self._one, trajectory) for trajectory in trajectories]
+            for future in as_completed(futures):
+                future.result()
+            return [future.result() for future in futures]
+        except BaseException:
+            self.stopped.set()
+            with self.lock:
+                environments = list(self.open)
+            for environment in environments:
+                with contextlib.suppress(Exception):
+                    environment.close()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, trajectory: Trajectory) -> Verification:
+        key = _key(trajectory, self.prepared[trajectory.task_id])
+        report: ReplayReport | None = None
+        if (found := self.known.get(key)) is None:
+            found, report = self._replay(trajectory)
+            if self.journal is not None and found.infrastructure is None:
+                with self.lock:
+                    append_line(self.journal, {"key": key, "verification": dataclasses.asdict(found)})
+        if self.on_report is not None:
+            self.on_report(found, report)
+        return found
+
+    def _replay(self, trajectory: Trajectory) -> tuple[Verification, ReplayReport | None]:
+        prepared, failure = self.prepared[trajectory.task_id], ""
+        for _ in range(_TRIES):
+            environment = open_environment(prepared, max_steps=len(trajectory.steps) + 1, backend=self.backend)
+            with self.lock:
+                if self.stopped.is_set():
+                    raise InfrastructureError("interrupted")
+                self.open.add(environment)
+            try:
+                report = replay(trajectory, prepared, environment=environment)
+            except EngineUnavailableError:
+                raise
+            except MalformedActionError as error:
+                return _unjudged(trajectory, unrunnable=str(error)), None
+            except InfrastructureError as error:
+                failure = f"{type(error).__name__}: {error}"
+                continue
+            finally:
+                with self.lock:
+                    self.open.discard(environment)
+            return _verification(trajectory, report), report
+        return _unjudged(trajectory, infrastructure=failure), None
+
+
+def _unjudged(
+    trajectory: Trajectory, *, infrastructure: str | None = None, unrunnable: str | None = None
+) -> Verification:
+    return Verification(
+        trajectory_id=trajectory.trajectory_id,
+        task_id=trajectory.task_id,
+        length=len(trajectory.steps),
+        unrunnable=unrunnable,
+        infrastructure=infrastructure,
+    )
+
+
+def _verification(trajectory: Trajectory, report: ReplayReport) -> Verification:
+    return Verification(
+        trajectory_id=trajectory.trajectory_id,
+        task_id=trajectory.task_id,
+        length=len(trajectory.steps),
+        resolved=report.resolved,
+        ratios=tuple(round(step.ratio, 4) for step in report.steps),
+        drifted=report.drifted,
+        skipped=report.skipped,
+        stale=report.stale,
+        tampering=report.tampering,
+        secrets=tuple(f"step {k + 1}: {kind}" for k, kind in secrets_of(trajectory)),
+    )
+
+
+def _key(trajectory: Trajectory, prepared: PreparedTask) -> str:
+    content = format_trajectory(trajectory) + prepared.task.content_hash.encode() + srl_swe.__version__.encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_journal(path: Path) -> dict[str, Verification]:
+    known = {}
+    try:
+        for record in resume_lines(path):
+            fields: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in record["verification"].items()
+            }
+            known[record["key"]] = Verification(**fields)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: not the journal of a replay; remove it to start again ({error})") from error
+    return known
