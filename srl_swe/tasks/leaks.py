@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from srl_swe.errors import SandboxError
+from srl_swe.grading.patches import ROOT
 from srl_swe.records import PreparedTask
 from srl_swe.sandbox import open_sandbox
 
@@ -53,8 +54,10 @@ def leaks(prepared: PreparedTask, *, backend: str = "docker") -> list[str]:
         )
         if found.exit_code != 0:
             raise SandboxError(f"the image cannot be searched for the fix: {found.output.strip()[-300:]}")
-    own = {"/tmp/lines", "/tmp/lines.json", "/tmp/count.py"}
-    names = {Path(path).name for path in re.findall(r"^\+\+\+ b/(.+)$", prepared.gold_patch, re.MULTILINE)}
+    # The files to be fixed may have such lines in other places; that they are not fixed, the tests say.
+    own = {"/tmp/lines", "/tmp/lines.json", "/tmp/count.py", *(f"{ROOT}/{path}" for path in changed)}
+    changed = re.findall(r"^\+\+\+ b/(.+)$", prepared.gold_patch, re.MULTILINE)
+    names = {Path(path).name for path in changed}
     if sum(map(len, lines)) < _TELLING:  # what many a file may have
         names.discard("__init__.py")
     return sorted(
