@@ -54,9 +54,9 @@ def leaks(prepared: PreparedTask, *, backend: str = "docker") -> list[str]:
         )
         if found.exit_code != 0:
             raise SandboxError(f"the image cannot be searched for the fix: {found.output.strip()[-300:]}")
+    changed = re.findall(r"^\+\+\+ b/(.+)$", prepared.gold_patch, re.MULTILINE)
     # The files to be fixed may have such lines in other places; that they are not fixed, the tests say.
     own = {"/tmp/lines", "/tmp/lines.json", "/tmp/count.py", *(f"{ROOT}/{path}" for path in changed)}
-    changed = re.findall(r"^\+\+\+ b/(.+)$", prepared.gold_patch, re.MULTILINE)
     names = {Path(path).name for path in changed}
     if sum(map(len, lines)) < _TELLING:  # what many a file may have
         names.discard("__init__.py")
