@@ -107,8 +107,8 @@ os.execv("/usr/bin/printf", ["printf", "{_PASSES}"])
     ),
     Cheat(
         name="a child goes on, the parent ends",
+        # Nothing is asked of what it is called: the child may come to its end, and to failed tests, in time.
         session=append("import os\n\nif os.fork():\n    os._exit(0)"),
-        caught="tampering",
         twin=append("import os\n\n_pid = os.fork()\nif not _pid:\n    os._exit(0)\nos.waitpid(_pid, 0)"),
     ),
     Cheat(
