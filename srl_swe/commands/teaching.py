@@ -189,11 +189,12 @@ def from_episodes(
         threshold: Similarity of actions, of the same task, from which two are near duplicates.
         per_task: Most trajectories of a task, the earlier ones included.
     """
-    from srl_swe.evaluation.lines import read_lines, read_meta
+    from srl_swe.evaluation.lines import read_meta
     from srl_swe.evaluation.runner import META, TRANSCRIPTS
     from srl_swe.experts.diversity import diverse
     from srl_swe.experts.self_improvement import Refused, trajectories_of_episodes
     from srl_swe.experts.trajectories import read_trajectories, write_trajectories
+    from srl_swe.files import read_lines
 
     if not 0 < threshold <= 1:
         raise ConfigError(f"--threshold must be above 0 and at most 1, got {threshold}")

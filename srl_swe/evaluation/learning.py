@@ -11,11 +11,11 @@ from typing import Any
 
 from srl_swe import __version__
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.lines import read_lines, read_meta
+from srl_swe.evaluation.lines import read_meta
 from srl_swe.evaluation.runner import read_results, solve_rate
 from srl_swe.evaluation.statistics import Interval
 from srl_swe.evaluation.steps import compare_steps, read_steps, summarise_steps
-from srl_swe.files import write_atomically
+from srl_swe.files import read_lines, write_atomically
 
 _COLOURS = {"warm": "#8a8f98", "after": "#2f6fde"}
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from srl_swe.errors import ConfigError
-from srl_swe.files import append_line as append_line
-from srl_swe.files import read_lines as read_lines
-from srl_swe.files import write_atomically
+from srl_swe.files import read_lines, write_atomically
 
 
 def keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:

@@ -24,8 +24,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from srl_swe import __version__
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.episodes import EnvironmentFactory, Episode, repo_environment
-from srl_swe.evaluation.lines import append_line, check_meta, keep_lines, read_lines
+from srl_swe.evaluation.lines import check_meta, keep_lines
 from srl_swe.evaluation.statistics import Interval, wilson
+from srl_swe.files import append_line, read_lines
 from srl_swe.policies.protocol import Policy
 from srl_swe.records import Ending, EpisodeResult, PreparedTask
 

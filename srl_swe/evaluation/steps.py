@@ -16,8 +16,9 @@ from rich.progress import track
 
 from srl_swe.environments.scoring import score_action
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.lines import append_line, check_meta, keep_lines, read_lines
+from srl_swe.evaluation.lines import check_meta, keep_lines
 from srl_swe.evaluation.statistics import Interval, bootstrap_mean
+from srl_swe.files import append_line, read_lines
 from srl_swe.records import Message, StepInstance
 
 STEPS = "steps.jsonl"

@@ -11,7 +11,6 @@ from pathlib import Path
 from srl_swe.files import write_atomically
 from srl_swe.grading.changed_tests import changed
 from srl_swe.grading.hidden_run import run_hidden
-from srl_swe.grading.reports import read_report
 from srl_swe.records import PreparedTask, TestOutcome
 from srl_swe.sandbox.cache import cache_dir
 from srl_swe.sandbox.locks import file_lock
@@ -71,7 +70,7 @@ def _make(prepared: PreparedTask, seed: int, backend: str) -> ChangedTests | Non
     run = run_hidden(prepared, prepared.gold_patch, files, backend=backend, must_fail=candidates)
     if run.trouble:
         return None
-    report = read_report(run.results.encode(), bytes.fromhex(run.key), expected=candidates, canary=run.canary)
+    report = run.report(candidates)
     failing = tuple(name for name, outcome in report.outcomes.items() if outcome is TestOutcome.FAILED)
     return ChangedTests(files=files, must_fail=failing) if report.finished and failing else None
 

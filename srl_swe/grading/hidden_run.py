@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from srl_swe.errors import SandboxError, SandboxLostError
 from srl_swe.grading.patches import ROOT, RestoreError, apply_patch
-from srl_swe.grading.reports import CANARY, canary_tests
+from srl_swe.grading.reports import CANARY, Report, canary_tests, read_report
 from srl_swe.records import CommandResult, PreparedTask
 from srl_swe.sandbox import open_sandbox
 from srl_swe.sandbox.protocol import Sandbox, SandboxLimits
@@ -42,6 +42,10 @@ class RunEvidence:
     """``path (reason)`` of each change that was left out."""
     must_fail: tuple[str, ...] = ()
     """Node ids whose expectations were changed: none may pass. Empty for the hidden tests as they are."""
+
+    def report(self, expected: Collection[str]) -> Report:
+        """What the records say, where these are the tests that must be there."""
+        return read_report(self.results.encode(), bytes.fromhex(self.key), expected=expected, canary=self.canary)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

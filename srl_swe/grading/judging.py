@@ -9,7 +9,6 @@ from typing import Any
 
 from srl_swe.errors import GradingRecordError
 from srl_swe.grading.hidden_run import LOST, UNSEPARATED, RunEvidence
-from srl_swe.grading.reports import read_report
 from srl_swe.records import TestOutcome, Verdict
 
 SCHEMA = 1
@@ -39,9 +38,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 def came_to_its_end(run: RunEvidence) -> bool:
     """Whether every test of a run was tried."""
-    if run.trouble:
-        return False
-    return read_report(run.results.encode(), bytes.fromhex(run.key), expected=(), canary=run.canary).finished
+    return not run.trouble and run.report(expected=()).finished
 
 
 def regrade(record: str) -> Verdict:
@@ -56,7 +53,7 @@ def regrade(record: str) -> Verdict:
 def _judge_hidden(evidence: Evidence, run: RunEvidence) -> Verdict:
     if run.trouble:
         return _not_run(evidence.expected, run)
-    report = read_report(run.results.encode(), bytes.fromhex(run.key), expected=evidence.expected, canary=run.canary)
+    report = run.report(evidence.expected)
     tampering = list(report.tampering)
     log = run.log
     if report.finished:
@@ -91,9 +88,7 @@ def _not_run(expected: Sequence[str], run: RunEvidence) -> Verdict:
 def _with_blind(evidence: Evidence, verdict: Verdict, run: RunEvidence) -> Verdict:
     """Take a run with changed expectations into account; only a run to its end says anything good."""
     if not run.trouble:
-        report = read_report(
-            run.results.encode(), bytes.fromhex(run.key), expected=evidence.expected, canary=run.canary
-        )
+        report = run.report(evidence.expected)
         passed = [name for name in run.must_fail if report.outcomes.get(name) is TestOutcome.PASSED]
         tampering = [*report.tampering, *(f"passes whatever it is to expect: {name}" for name in passed)]
         if tampering:

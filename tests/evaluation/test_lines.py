@@ -5,8 +5,8 @@ import json
 import pytest
 
 from srl_swe.errors import ConfigError, StorageError
-from srl_swe.evaluation.lines import append_line, check_meta, keep_lines, read_lines, read_meta
-from srl_swe.files import write_atomically
+from srl_swe.evaluation.lines import check_meta, keep_lines, read_meta
+from srl_swe.files import append_line, read_lines, write_atomically
 
 
 def test_append_and_read(tmp_path):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from pathlib import Path
 from typing import Any, Literal
 
 from srl_swe.errors import StorageError, TaskError
+from srl_swe.files import append_line
 
 Outcome = Literal["kept", "refused"]
 
@@ -55,14 +55,9 @@ class Journal:
         """
         row: dict[str, Any] = {"key": key, "group": group, "outcome": outcome, "reason": reason, "task": task}
         row["seconds"] = round(seconds, 1)
-        try:
-            with self._lock, self.path.open("ab") as file:
-                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-                self.rows[key] = row
-        except OSError as error:
-            raise StorageError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+        with self._lock:
+            append_line(self.path, row)
+            self.rows[key] = row
 
     def kept(self, group: str | None = None) -> int:
         """How many steps, of one group or of all, gave a task."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from srl_swe.errors import StorageError, TaskError
-from srl_swe.files import write_atomically
+from srl_swe.files import append_line, write_atomically
 from srl_swe.records import Mutation
 
 KEPT = "kept"
@@ -79,12 +79,12 @@ class Journal:
     def add(self, entry: Entry) -> None:
         """Write one line."""
         self.entries.append(entry)
-        self._write(dataclasses.asdict(entry))
+        append_line(self._path, dataclasses.asdict(entry))
 
     def finish(self, **settings: Any) -> None:
         """Say that nothing is left to do under these settings."""
         self.finished = settings
-        self._write({"finished": settings})
+        append_line(self._path, {"finished": settings})
 
     @property
     def survey(self) -> str | None:
@@ -120,14 +120,6 @@ class Journal:
                 self.entries.append(Entry(**fields | {"broken": tuple(fields["broken"])}))
             except (ValueError, TypeError, KeyError) as error:
                 raise TaskError(f"{self._path}: line {number}: expected a line of a synthesis: {error}") from None
-
-    def _write(self, fields: dict[str, Any]) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(fields, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise StorageError(f"{self._path}: cannot be written: {error.strerror or error}") from None
 
 
 def key(mutations: Sequence[Mutation]) -> tuple[tuple[str, str, int, int, int], ...]:
