@@ -70,6 +70,7 @@ class LastingShell:
         self._steady = steady
         self._interrupted = False
         self._runs = 0
+        self._tolerated_mb = 0.0
         self._guard: threading.Thread | None = None
         self._calls = threading.Lock()
         self._ended = False
@@ -164,12 +165,20 @@ class LastingShell:
             self._guard.start()
 
     def _hold_disk_limit(self, shell: ShellSession, run: int) -> None:
-        """Kill what runs where too much has been written: as with memory, the command learns it the hard way."""
+        """Kill what runs where too much has been written: as with memory, the command learns it the hard way.
+
+        The shell too, since a loop in it would only go on. What was written stays, and is tolerated from then on: who
+        cleans up must not be killed for it.
+        """
         # Where the sandbox cannot be asked, the command's own end says so.
         with contextlib.suppress(SandboxError):
-            written = self._enclosure.written_mb()
-            if written is not None and written > self._spec.limits.disk_mb and run == self._runs:
-                self._kill(shell)
+            limit = self._spec.limits.disk_mb
+            written = self._enclosure.written_mb() or 0
+            if written <= limit:
+                self._tolerated_mb = 0.0
+            elif written > self._tolerated_mb and run == self._runs:
+                self._kill()
+                self._tolerated_mb = self._enclosure.written_mb() or written
 
     def _living(self) -> ShellSession:
         if self._shell is None:
