@@ -139,7 +139,7 @@ class LastingShell:
                 command,
                 timeout_s=timeout_s,
                 stop=lambda: self._kill(shell),
-                tick=lambda: self._guard_disk(shell, run),
+                tick=lambda: self._guard_disk(run),
             )
         finally:
             self._runs += 1
@@ -158,13 +158,13 @@ class LastingShell:
             trees = [*self._others(), *(self._relay.pids if self._relay is not None else ())]
             self._enclosure.kill(spared=shell.pids if shell else (), spared_trees=trees)
 
-    def _guard_disk(self, shell: ShellSession, run: int) -> None:
+    def _guard_disk(self, run: int) -> None:
         """Look in the background whether a command has written too much: counting takes its time on a large tree."""
         if self._guard is None or not self._guard.is_alive():
-            self._guard = threading.Thread(target=self._hold_disk_limit, args=(shell, run), daemon=True)
+            self._guard = threading.Thread(target=self._hold_disk_limit, args=(run,), daemon=True)
             self._guard.start()
 
-    def _hold_disk_limit(self, shell: ShellSession, run: int) -> None:
+    def _hold_disk_limit(self, run: int) -> None:
         """Kill what runs where too much has been written: as with memory, the command learns it the hard way.
 
         The shell too, since a loop in it would only go on. What was written stays, and is tolerated from then on: who
