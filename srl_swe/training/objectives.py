@@ -155,7 +155,8 @@ class StepReward(_Ordered):
         ]
 
     def _rollout(self, encoded: EncodedInstance, group: int, completion: Completion) -> Rollout:
-        score = score_action(completion.text, encoded.instance.expert_action, autojunk=self.config.autojunk)
+        expert, domain = encoded.instance.expert_action, encoded.instance.domain
+        score = score_action(completion.text, expert, autojunk=self.config.autojunk, domain=domain)
         ending = Ending.SUBMITTED if score.parts["well_formed"] else Ending.MALFORMED
         return Rollout(
             instance_id=encoded.instance.instance_id,
