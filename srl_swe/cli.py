@@ -63,6 +63,7 @@ def _app() -> SubcommandApp:
         experts,
         formats,
         instances,
+        mathematics,
         mining,
         sandbox,
         synthesis,
@@ -71,8 +72,8 @@ def _app() -> SubcommandApp:
         training,
     )
 
-    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands = (
-        SubcommandApp() for _ in range(6)
+    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands, math_commands = (
+        SubcommandApp() for _ in range(7)
     )
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
@@ -98,6 +99,10 @@ def _app() -> SubcommandApp:
     expert_commands.command(teaching.from_episodes)
     about = "Record, generate, import, export and show expert trajectories, and cut them into steps."
     app.command(expert_commands, name="experts", help=about)
+    math_commands.command(name="import")(mathematics.import_)
+    math_commands.command(mathematics.generate)
+    math_commands.command(mathematics.check)
+    app.command(math_commands, name="math", help="Make and check suites of maths problems, with experts' solutions.")
     app.command(experts.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)

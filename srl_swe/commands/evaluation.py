@@ -68,13 +68,15 @@ def evaluate_policy(
     """
     if policy != "model" and (model is not None or measure != "episodes"):
         raise ConfigError(f"--model and --measure steps go with --policy model, not with --policy {policy}")
-    tasks = read_tasks(suites, split=split, ids=task)
+    tasks = read_tasks(suites, split=split, ids=task, domain=None)
+    if measure != "steps":
+        tasks = _judged(tasks)
     recorded: list[Trajectory] = []
     if policy == "expert" or measure != "episodes":
         wanted = {t.task_id for t in tasks}
         files = load_trajectories(trajectories, list(dict.fromkeys(t.suite for t in tasks)))
         recorded = [trajectory for trajectory in files if trajectory.task_id in wanted]
-    if measure != "steps":
+    if measure != "steps" and any(t.domain == "repository" for t in tasks):
         sweep_first(backend)
     actor: Policy
     if policy == "model":
@@ -143,6 +145,20 @@ def write_report(run: Positional[Path], *, out: Path | None = None) -> int:
             console().print(f"{folder}: step similarity {number(summary.similarity)}", markup=False)
     console().print(f"written: {path}", markup=False)
     return 0
+
+
+def _judged(tasks: list[Task]) -> list[Task]:
+    """Without the maths problems whose answer nobody knows, which is said.
+
+    Raises:
+        ConfigError: none is left.
+    """
+    judged = [task for task in tasks if task.domain == "repository" or task.answer is not None]
+    if left_out := len(tasks) - len(judged):
+        console(stderr=True).print(f"{left_out} problems left out: nobody knows their answers", style="yellow")
+    if not judged:
+        raise ConfigError("no problem whose answer is known")
+    return judged
 
 
 def _scripted(name: PolicyName, tasks: Sequence[Task], recorded: Sequence[Trajectory]) -> Policy:

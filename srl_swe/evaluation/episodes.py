@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from srl_swe.environments.actions import parse_action
+from srl_swe.environments.answers import read_answer
 from srl_swe.errors import EngineUnavailableError, InfrastructureError, MalformedActionError
 from srl_swe.records import Ending, EpisodeResult, Message, PreparedTask, Verdict
 
@@ -35,7 +35,11 @@ EnvironmentFactory = Callable[[PreparedTask, int], Environment]
 
 
 def repo_environment(prepared: PreparedTask, max_steps: int, *, backend: str = "docker") -> Environment:
-    """The environment of a task whose image is already built."""
+    """The environment of a task whose image is already built, or of a maths problem."""
+    if prepared.task.domain == "mathematics":
+        from srl_swe.environments.mathematics import MathEnv
+
+        return MathEnv(tasks=[prepared])
     from srl_swe.environments.repo import RepoEnv  # brings the docker client along, half a second of import
 
     return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend)
@@ -63,6 +67,8 @@ class Episode:
     """What grading found."""
     patch: str = ""
     """The student's change at the end."""
+    score: float | None = None
+    """The reward at the end; ``None``: there is none."""
     failure: str | None = None
     """What failed that is not the student's doing."""
     started: float = field(default_factory=time.monotonic)
@@ -92,9 +98,11 @@ class Episode:
         Raises:
             EngineUnavailableError: no episode can be run at all.
         """
+        domain = self.prepared.task.domain
+        command: str | None
         try:
-            thought, action = parse_action(answer)
-            command: str | None = action.command
+            # A repository's answer needs a thought; `MathEnv` takes solutions without one.
+            thought, command = read_answer(answer, domain=domain, require_thought=domain == "repository")
         except MalformedActionError:
             thought, command = "", None
             self.malformed += 1
@@ -132,6 +140,8 @@ class Episode:
             patch=self.patch,
             tampering=self.verdict.tampering if self.verdict else (),
             error=self.failure,
+            answer=self.verdict.answer if self.verdict else "",
+            score=None if failed else self.score,
         )
 
     def record(self, policy: str) -> dict[str, Any]:
@@ -150,6 +160,7 @@ class Episode:
             self._fail(failure or str(info.get("error") or "the environment ended the episode with no reason"))
             return
         self.ending = ending
+        self.score = info["score"].value if info.get("score") else None
         # At the step limit the verdict does not hang on it.
         with contextlib.suppress(InfrastructureError):
             self.patch = self.environment.patch()
