@@ -10,6 +10,10 @@ _HASHES = re.compile(r"^[ \t]*#{4}[ \t]*([-+$\\(]*[\d\\.].*?)[ \t]*$", re.MULTIL
 _SAID = re.compile(r"(?:final\s+)?answer\s*(?:is|:)\s*:?\s*(.+)", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.0*)?")
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathbf|mathrm)\s*\{([^{}]*)\}|\(([^()]*)\)")
+_UNIT = re.compile(r"(\\?\$?[-+]?\d[\d,]*(?:[./]\d+)?)\s+(?P<words>[a-z]{3,}(?:\s+[a-z]+){0,3})\.?")
+_NO_UNITS = {"and", "billion", "divided", "dozen", "half", "hundred", "minus", "million", "mod", "not", "or", "over"} | {
+    "percent", "plus", "thousand", "times", "to", "trillion",
+}  # fmt: skip
 _LONGEST = 2_000
 
 
@@ -26,7 +30,8 @@ def final_answer(text: str) -> str:
         found = said[-1].strip().rstrip(".").strip("*")
     if found is None:
         found = next((line for line in reversed(text.splitlines()) if line.strip()), "")
-    found = found.strip()
+    # Half of a surrogate pair, which JSON can spell, is no text.
+    found = found.strip().strip("*").strip().encode("utf-8", "replace").decode()
     return found if len(found) <= _LONGEST else ""
 
 
@@ -48,6 +53,12 @@ def whole_number(text: str) -> int | None:
     if len(bare) > 1_000 or not _INTEGER.fullmatch(bare):
         return None
     return int(bare.partition(".")[0].replace(",", ""))
+
+
+def without_unit(answer: str) -> str:
+    """Return the number alone where an answer is a number and what it counts, such as ``18 dollars``."""
+    found = _UNIT.fullmatch(answer.strip())
+    return found[1] if found and not _NO_UNITS & set(found["words"].split()) else answer
 
 
 def _last_box(text: str) -> str | None:

@@ -28,7 +28,7 @@ from typing import Any
 
 from srl_swe.errors import ConfigError, MissingDependencyError
 from srl_swe.records import AnswerKey, Score
-from srl_swe.rewards.answers import final_answer, whole_number
+from srl_swe.rewards.answers import final_answer, whole_number, without_unit
 
 _WORKER = Path(__file__).with_name("answer_worker.py")
 _REQUESTS_A_WORKER = 20_000
@@ -100,6 +100,7 @@ class AnswerChecker:
 
     def _judge(self, answer: str, key: AnswerKey) -> tuple[float | None, bool]:
         if key.scorer == "math-verify":
+            answer = without_unit(answer)
             numbers = whole_number(key.answer), whole_number(answer)
             if None not in numbers:
                 off = abs((numbers[0] or 0) - (numbers[1] or 0))
