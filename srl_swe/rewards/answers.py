@@ -11,8 +11,9 @@ _SAID = re.compile(r"(?:final\s+)?answer\s*(?:is|:)\s*:?\s*(.+)", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:,\d{3})+)(?:\.0*)?")
 _WRAPPED = re.compile(r"\\(?:text|textbf|mathbf|mathrm)\s*\{([^{}]*)\}|\(([^()]*)\)")
 _UNIT = re.compile(r"(\\?\$?[-+]?\d[\d,]*(?:[./]\d+)?)\s+(?P<words>[a-z]{3,}(?:\s+[a-z]+){0,3})\.?")
-_NO_UNITS = {"and", "billion", "divided", "dozen", "half", "hundred", "minus", "million", "mod", "not", "or", "over"} | {
-    "percent", "plus", "thousand", "times", "to", "trillion",
+_NO_UNITS = {
+    "and", "billion", "divided", "dozen", "half", "hundred", "minus", "million", "mod", "not", "or", "over", "percent",
+    "plus", "thousand", "times", "to", "trillion",
 }  # fmt: skip
 _LONGEST = 2_000
 
