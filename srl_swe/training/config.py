@@ -10,6 +10,7 @@ from srl_swe.environments.prompts import OBSERVATION_CHARS
 from srl_swe.errors import ConfigError
 
 ObjectiveName = Literal["sft", "srl"]
+LossName = Literal["grpo", "clip_higher", "token_level", "dr_grpo", "gspo", "cispo"]
 
 _SRL_ONLY = ("group_size", "min_reward_std", "max_refills", "max_new_tokens", "temperature", "clip", "autojunk")
 

@@ -13,7 +13,7 @@ from srl_swe.errors import DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.policies.shared_prompt import PackedLayout, use_shared_prompt
 from srl_swe.records import Sample
-from srl_swe.training.losses import Loss
+from srl_swe.training.losses import Loss, TrainedTokens
 from srl_swe.training.packing import PackedRow, pack
 
 if TYPE_CHECKING:
@@ -86,14 +86,13 @@ class Learner:
         weights = self.loss.token_weights(samples)
         loss, gap, clipped = 0.0, 0.0, 0
         for row in rows:
-            logprobs_N, old_N, advantages_N, weights_N = self._row_tensors(row, samples, weights)
-            row_loss = self.loss.function(logprobs_N, old_N, advantages_N, weights_N)
-            row_loss.backward()  # type: ignore[no-untyped-call]
-            loss += row_loss.item()
+            tokens = self._row_tokens(row, samples, weights)
+            value = self.loss.function(tokens)
+            value.loss.backward()  # type: ignore[no-untyped-call]
+            loss += value.loss.item()
+            clipped += value.clipped
             if self.loss.clip is not None:
-                difference_N = logprobs_N.detach() - old_N
-                gap += difference_N.abs().sum().item()
-                clipped += int(((difference_N.exp() - 1).abs() > self.loss.clip).sum().item())
+                gap += (tokens.logprobs_N.detach() - tokens.old_logprobs_N).abs().sum().item()
         grad_norm = self._step(loss, learning_rate)
         trained = sum(sum(sample.loss_mask) for sample in samples)
         return UpdateStats(
@@ -139,19 +138,31 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self._copy_masters()
 
-    def _row_tensors(
-        self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _row_tokens(self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]) -> TrainedTokens:
         logprobs_N = self.logprobs(row)
-        old: list[float] = []
-        advantages: list[float] = []
-        token_weights: list[float] = []
-        for completion, index in zip(row.completions, row.indices, strict=True):
-            old += samples[index].old_logprobs[len(row.prompt_ids) :]
-            advantages += [samples[index].advantage] * len(completion)
-            token_weights += [weights[index]] * len(completion)
-        as_tensor = [torch.tensor(values, device=logprobs_N.device) for values in (old, advantages, token_weights)]
-        return logprobs_N, as_tensor[0], as_tensor[1], as_tensor[2]
+        before, device = len(row.prompt_ids), logprobs_N.device
+        chosen = [
+            (place, index, len(c)) for place, (c, index) in enumerate(zip(row.completions, row.indices, strict=True))
+        ]
+
+        def each(values: Sequence[float]) -> torch.Tensor:
+            return torch.tensor(
+                [v for v, (_, _, n) in zip(values, chosen, strict=True) for _ in range(n)], device=device
+            )
+
+        reference: list[float] = []
+        for _, index, _ in chosen:
+            reference += (samples[index].reference_logprobs or ())[before:]
+        return TrainedTokens(
+            logprobs_N=logprobs_N,
+            old_logprobs_N=torch.tensor(
+                [v for _, i, _ in chosen for v in samples[i].old_logprobs[before:]], device=device
+            ),
+            reference_logprobs_N=torch.tensor(reference, device=device) if reference else None,
+            advantages_N=each([samples[i].advantage for _, i, _ in chosen]),
+            weights_N=each([weights[i] for _, i, _ in chosen]),
+            sample_N=each([place for place, _, _ in chosen]),
+        )
 
     def _step(self, loss: float, learning_rate: float) -> float:
         for master, parameter in zip(self.masters, self.parameters, strict=True):

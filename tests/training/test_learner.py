@@ -10,7 +10,7 @@ from srl_swe.errors import ConfigError, DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Sample
 from srl_swe.training.learner import Learner
-from srl_swe.training.losses import Loss, clipped_policy_gradient, negative_log_likelihood
+from srl_swe.training.losses import Loss, TrainedTokens, clipped_policy_gradient, negative_log_likelihood
 from srl_swe.training.packing import pack
 
 GRPO = Loss(function=clipped_policy_gradient(0.2), per_response=True, clip=0.2)
@@ -47,12 +47,14 @@ def naive_gradients(loaded: LoadedModel, samples: list[Sample], loss: Loss) -> t
         ids = torch.tensor([sample.token_ids])
         logprobs = torch.log_softmax(model(ids).logits[0, :-1], -1).gather(1, ids[0, 1:, None])[:, 0]
         count = sum(sample.loss_mask)
-        value = loss.function(
-            logprobs[-count:],
-            torch.tensor(sample.old_logprobs)[-count:],
-            torch.full((count,), sample.advantage),
-            torch.full((count,), weight),
+        tokens = TrainedTokens(
+            logprobs_N=logprobs[-count:],
+            old_logprobs_N=torch.tensor(sample.old_logprobs)[-count:],
+            advantages_N=torch.full((count,), sample.advantage),
+            weights_N=torch.full((count,), weight),
+            sample_N=torch.zeros(count, dtype=torch.long),
         )
+        value = loss.function(tokens).loss
         value.backward()
         total += value.item()
     return total, [p.grad for p in model.parameters() if p.grad is not None]
@@ -67,7 +69,7 @@ def test_packed_gradients_equal_naive_ones(tiny_model: LoadedModel, loss: Loss, 
     weights = loss.token_weights(samples)
     total = 0.0
     for row in pack(samples, max_tokens=max_row_tokens):
-        value = loss.function(*learner._row_tensors(row, samples, weights))
+        value = loss.function(learner._row_tokens(row, samples, weights)).loss
         value.backward()
         total += value.item()
     assert total == pytest.approx(expected_loss, rel=1e-5)
