@@ -31,7 +31,7 @@ from typing import Literal
 import torch
 
 from srl_swe.records import Sample
-from srl_swe.training.config import LossName
+from srl_swe.training.config import LossName, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,4 +235,16 @@ def policy_loss(
         clip=high,
         response_tokens=longest_response if member.fixed_length else None,
         needs_reference=kl_coefficient > 0,
+    )
+
+
+def configured_loss(config: TrainConfig, *, longest_response: int) -> Loss:
+    """The loss that a run's configuration names; see `policy_loss`."""
+    return policy_loss(
+        config.loss,
+        longest_response=longest_response,
+        clip=config.clip,
+        clip_high=config.clip_high,
+        kl_coefficient=config.kl_coefficient,
+        importance_cap=config.importance_cap,
     )
