@@ -138,7 +138,7 @@ class StepReward(_Ordered):
 
     def sync(self, version: int) -> None:
         """See `Objective.sync`."""
-        self.engine.load(version)
+        self.engine.load(None, version)
 
     def _sample_groups(self, count: int, update: int, refill: int, first: int) -> list[list[Rollout]]:
         instances = self.take(count)
