@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -44,11 +43,6 @@ class Objective(Protocol):
     @property
     def about(self) -> str:
         """What it draws from, in a few words."""
-        ...
-
-    @property
-    def prompts(self) -> Sequence[tuple[int, ...]]:
-        """A few prompts such as it samples at, for the canary; none where it samples nothing, or knows none yet."""
         ...
 
     def next_batch(self, update: int) -> Batch:

@@ -1,7 +1,7 @@
 """Batches on the disk: what was sampled since the oldest checkpoint is trained on again after a kill, not sampled anew.
 
-Only so does a run go on exactly where sampling cannot be repeated: episodes in containers, an engine on another machine.
-Where it can be, it saves the time.
+Where sampling cannot be repeated (episodes in containers, an engine on another machine) a run goes on exactly only so;
+where it can be, it saves the time.
 """
 
 from __future__ import annotations

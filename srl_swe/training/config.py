@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from srl_swe.environments.prompts import OBSERVATION_CHARS
 from srl_swe.errors import ConfigError
+from srl_swe.policies.engines import EngineName
 
 ObjectiveName = Literal["sft", "srl", "rlvr"]
 LossName = Literal["grpo", "clip_higher", "token_level", "dr_grpo", "gspo", "cispo"]
@@ -52,6 +53,11 @@ class TrainConfig:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the forward and backward pass; the optimiser always keeps float32 weights."""
 
+    lora_rank: int = 0
+    """Rank of an adapter, which alone is trained then; 0: every weight is."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more time."""
+
     history: int | None = 2
     """Action-observation pairs that the student sees; ``None``: all."""
     observation_chars: int = OBSERVATION_CHARS
@@ -59,6 +65,11 @@ class TrainConfig:
     max_prompt_tokens: int = 2048
     """Step instances with a longer prompt are left out and counted; an episode whose context gets longer ends."""
 
+    engine: EngineName = "transformers"
+    """srl, rlvr: what generates: ``transformers``, embedded, on the learner's own weights; ``vllm``, in this process;
+    ``vllm-server``, which somebody has started."""
+    engine_url: str | None = None
+    """srl, rlvr: where the server is, such as ``http://localhost:8000``."""
     group_size: int = 8
     """srl, rlvr: completions of each step instance, or episodes of each task, G."""
     dynamic_sampling: bool = True
@@ -115,7 +126,8 @@ class TrainConfig:
         for name in (*positive, *more):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")
-        for name in ("warmup_updates", "weight_decay", "min_reward_std", "max_refills", "seed", "kl_coefficient"):
+        natural = ("warmup_updates", "max_refills", "seed", "lora_rank")
+        for name in (*natural, "weight_decay", "min_reward_std", "kl_coefficient"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if self.group_size < 2:
@@ -149,6 +161,8 @@ class TrainConfig:
                 raise ConfigError(f"{name}: has no effect with {why}; leave it out")
         if self.clip_high is not None and self.loss in ("grpo", "dr_grpo"):
             raise ConfigError(f"clip_high: loss {self.loss!r} is clipped symmetrically; choose 'clip_higher'")
+        if (self.engine == "vllm-server") != (self.engine_url is not None):
+            raise ConfigError("engine_url: goes with engine 'vllm-server', the one that has an address")
         if self.keep_answers and self.history is not None:
             raise ConfigError("keep_answers: needs history = None, all of the episode")
         if self.objective == "rlvr" and self.reverse_curriculum != bool(self.trajectories):
@@ -166,6 +180,7 @@ _ONLY_FOR: dict[str, tuple[ObjectiveName, ...]] = {
     **dict.fromkeys(("temperature", "loss", "clip", "clip_high", "kl_coefficient", "importance_cap"), _SAMPLED),
     "autojunk": ("srl",),
     "unit": ("sft", "srl"),
+    **dict.fromkeys(("engine", "engine_url"), _SAMPLED),
     **dict.fromkeys(("suites", "tasks", "max_steps", "environments", "backend"), ("rlvr",)),
     **dict.fromkeys(("keep_answers", "reverse_curriculum"), ("rlvr",)),
 }

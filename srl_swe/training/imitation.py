@@ -21,7 +21,6 @@ class Imitation:
     loss = Loss(function=negative_log_likelihood, per_response=False)
     temperature = 1.0
     engine = None
-    prompts = ()
 
     def __init__(self, samples: Sequence[Sample], config: TrainConfig, about: str) -> None:
         self.samples = samples

@@ -42,8 +42,9 @@ class Journal:
         self.folder.mkdir(parents=True, exist_ok=True)
         if done:
             check_config(config)
+        settings = _as_json(config)
         record = {
-            "config": _as_json(config),
+            "config": settings,
             "resolved": dict(resolved),
             "versions": versions(),
             "commit": source_commit(),
@@ -51,7 +52,7 @@ class Journal:
         write_atomically(self.folder / CONFIG, json.dumps(record, indent=2) + "\n")
         for name in (METRICS, ROLLOUTS):
             _truncate(self.folder / name, lambda line: line["update"] <= done)
-        self._logger = make_logger(config, record["config"], done=done)
+        self._logger = make_logger(config, settings, done=done)
 
     def log(self, update: int, metrics: dict[str, Any], rollouts: Sequence[Rollout]) -> None:
         """Append one update."""

@@ -104,6 +104,16 @@ class Learner:
             raw_tokens=sum(len(sample.token_ids) for sample in samples),
         )
 
+    @torch.no_grad()
+    def score(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
+        """Log-probabilities of each sample's trained tokens, in order, without gradient."""
+        scored: dict[int, tuple[float, ...]] = {}
+        for row in pack(samples, max_tokens=self.max_row_tokens):
+            tokens = self._row_tokens(row, samples, [0.0] * len(samples))
+            for place, index in enumerate(row.indices):
+                scored[index] = tuple(tokens.logprobs_N[tokens.sample_N == place].tolist())
+        return [scored[index] for index in range(len(samples))]
+
     def logprobs(self, row: PackedRow) -> torch.Tensor:
         """Log-probabilities of the row's completions, laid end to end ``[N]``, in float32."""
         device = self.model.device
@@ -141,27 +151,28 @@ class Learner:
     def _row_tokens(self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]) -> TrainedTokens:
         logprobs_N = self.logprobs(row)
         before, device = len(row.prompt_ids), logprobs_N.device
-        chosen = [
-            (place, index, len(c)) for place, (c, index) in enumerate(zip(row.completions, row.indices, strict=True))
+        # Where each trained token is: the sample's place in the row, its index, and the position in it.
+        places = [
+            (place, index, t)
+            for place, index in enumerate(row.indices)
+            for t in range(before, len(samples[index].token_ids))
         ]
+        kept = [n for n, (_, index, t) in enumerate(places) if samples[index].loss_mask[t]]
+        places = [places[n] for n in kept]
+        references = [samples[i].reference_logprobs for i in row.indices]
 
-        def each(values: Sequence[float]) -> torch.Tensor:
-            return torch.tensor(
-                [v for v, (_, _, n) in zip(values, chosen, strict=True) for _ in range(n)], device=device
-            )
+        def tensor(values: list[float]) -> torch.Tensor:
+            return torch.tensor(values, device=device)
 
-        reference: list[float] = []
-        for _, index, _ in chosen:
-            reference += (samples[index].reference_logprobs or ())[before:]
         return TrainedTokens(
-            logprobs_N=logprobs_N,
-            old_logprobs_N=torch.tensor(
-                [v for _, i, _ in chosen for v in samples[i].old_logprobs[before:]], device=device
-            ),
-            reference_logprobs_N=torch.tensor(reference, device=device) if reference else None,
-            advantages_N=each([samples[i].advantage for _, i, _ in chosen]),
-            weights_N=each([weights[i] for _, i, _ in chosen]),
-            sample_N=each([place for place, _, _ in chosen]),
+            logprobs_N=logprobs_N[torch.tensor(kept, device=device)],
+            old_logprobs_N=tensor([samples[i].old_logprobs[t] for _, i, t in places]),
+            reference_logprobs_N=None
+            if None in references
+            else tensor([(references[p] or ())[t] for p, _, t in places]),
+            advantages_N=tensor([samples[i].advantage for _, i, _ in places]),
+            weights_N=tensor([weights[i] for _, i, _ in places]),
+            sample_N=torch.tensor([p for p, _, _ in places], device=device),
         )
 
     def _step(self, loss: float, learning_rate: float) -> float:

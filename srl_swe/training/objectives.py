@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from srl_swe.policies.engine import Engine
+from srl_swe.policies.engines import make_engine
 from srl_swe.policies.models import LoadedModel
-from srl_swe.policies.transformers_engine import TransformersEngine
 from srl_swe.training.batch import Objective
 from srl_swe.training.config import ObjectiveName, TrainConfig
 from srl_swe.training.imitation import prepare_imitation
@@ -43,7 +43,7 @@ def _sampling(
 
     def read(config: TrainConfig) -> Maker:
         make = prepare(config)
-        return lambda loaded: make(loaded, TransformersEngine(loaded, seed=config.seed))
+        return lambda loaded: make(loaded, make_engine(config.engine, loaded, seed=config.seed, url=config.engine_url))
 
     return read
 

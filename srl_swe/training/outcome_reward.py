@@ -81,11 +81,6 @@ class OutcomeReward:
         """See `Objective.about`."""
         return f"{len(self.tasks)} tasks"
 
-    @property
-    def prompts(self) -> list[tuple[int, ...]]:
-        """See `Objective.prompts`."""
-        return []
-
     def next_batch(self, update: int) -> Batch:
         """See `Objective.next_batch`.
 
@@ -128,7 +123,9 @@ class OutcomeReward:
             if task.task_id not in self._prepared:
                 self._prepared[task.task_id] = self._prepare(task)
             options = self.curriculum.start(task.task_id) if self.curriculum else {}
-            start = Start(prepared=self._prepared[task.task_id], options=options, group=harvest.open(task.task_id, options))
+            start = Start(
+                prepared=self._prepared[task.task_id], options=options, group=harvest.open(task.task_id, options)
+            )
             waiting.extend([start] * self.config.group_size)
 
 
@@ -218,6 +215,7 @@ def prepare_outcome_reward(config: TrainConfig) -> Callable[[LoadedModel, Engine
     curriculum = (
         ReverseCurriculum(read_training_trajectories(config.trajectories)) if config.reverse_curriculum else None
     )
+
     def make(loaded: LoadedModel, engine: Engine) -> OutcomeReward:
         from srl_swe.tasks.prepare import prepare  # brings the docker client along
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from srl_swe.policies.lora import has_lora
 from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Sample
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 class Reference:
     """Gives samples the reference's log-probabilities. Made before the first update, and before a checkpoint is read.
 
-    Without an adapter that could be taken off, a copy of all weights is kept beside the model's own, on its device.
+    With an adapter it is the model without it; else a copy of all weights is kept, on the model's device.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self._parameters = list(loaded.model.parameters())
+        self._adapted = loaded if has_lora(loaded.model) else None
+        self._parameters = [] if self._adapted else list(loaded.model.parameters())
         self._weights = [p.detach().clone() for p in self._parameters]
 
     def annotate(self, samples: Sequence[Sample], learner: Learner) -> tuple[Sample, ...]:
@@ -37,12 +39,13 @@ class Reference:
 
     @contextlib.contextmanager
     def _in_place(self) -> Iterator[None]:
-        """The model with the reference's weights."""
-        self._swap()
-        try:
-            yield
-        finally:
+        """The model as the reference."""
+        with self._adapted.reference() if self._adapted else contextlib.nullcontext():
             self._swap()
+            try:
+                yield
+            finally:
+                self._swap()
 
     @torch.no_grad()
     def _swap(self) -> None:

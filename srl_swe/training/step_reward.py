@@ -47,11 +47,6 @@ class StepReward:
         """See `Objective.about`."""
         return self.data.about
 
-    @property
-    def prompts(self) -> list[tuple[int, ...]]:
-        """See `Objective.prompts`."""
-        return [instance.prompt_ids for instance in self.data.instances[:2]]
-
     def next_batch(self, update: int) -> Batch:
         """See `Objective.next_batch`.
 
