@@ -23,9 +23,10 @@ def group_advantages(rewards_G: Sequence[float], *, min_std: float | None, scale
     rewards = np.asarray(rewards_G, dtype=np.float64)
     if rewards.size == 0 or not np.isfinite(rewards).all():
         raise ValueError(f"expected at least one finite reward, got {list(rewards_G)}")
-    std = float(rewards.std())
+    # Of equal rewards rounding can leave a deviation of 1e-17, which the division would make 1 of.
+    std = 0.0 if rewards.min() == rewards.max() else float(rewards.std())
     if min_std is not None and (std <= min_std or std == 0.0):
         return None
     if std == 0.0:
-        return [0.0] * rewards.size  # not what rounding leaves of r - mean
+        return [0.0] * rewards.size
     return [float(a) for a in (rewards - rewards.mean()) / (std if scale else 1.0)]
