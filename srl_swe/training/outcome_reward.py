@@ -168,11 +168,15 @@ class _Harvest:
         Raises:
             NoSignalError: not one group varied.
             InfrastructureError: not one episode could be run to its end.
+            ConfigError: not one had room for an answer.
         """
         if self.failures and not self.episodes:
             raise InfrastructureError(f"all {len(self.failures)} episodes were lost; the last one: {self.failures[-1]}")
+        if not self.rollouts:
+            most = self.config.max_prompt_tokens
+            raise ConfigError(f"max_prompt_tokens: all {len(self.episodes)} episodes began with more than {most}")
         solved = sum(bool(e.verdict and e.verdict.solved) for e in self.episodes)
-        what = "start at an expert's last steps (reverse_curriculum)" if not solved else "lower min_reward_std"
+        what = "harder tasks are needed" if solved else "start at an expert's last steps (reverse_curriculum)"
         self.selection.require_one(f"({solved} of {len(self.episodes)} episodes were solved); {what}")
         return Batch(samples=tuple(self.samples), rollouts=tuple(self.rollouts), metrics=self._metrics(solved))
 
