@@ -33,6 +33,8 @@ class UpdateStats:
     loss uses no log-probabilities of an engine."""
     clip_fraction: float
     """Fraction of trained tokens whose probability ratio is out of the loss's clipping range."""
+    entropy: float
+    """Mean entropy of the distributions that trained tokens were drawn from, in nats."""
     tokens: int
     """Tokens computed: each prompt once."""
     raw_tokens: int
@@ -84,9 +86,10 @@ class Learner:
         """
         rows = pack(samples, max_tokens=self.max_row_tokens)
         weights = self.loss.token_weights(samples)
-        loss, gap, clipped = 0.0, 0.0, 0
+        loss, gap, clipped, entropy = 0.0, 0.0, 0, 0.0
         for row in rows:
-            tokens = self._row_tokens(row, samples, weights)
+            tokens, row_entropy = self._row_tokens(row, samples, weights)
+            entropy += row_entropy
             value = self.loss.function(tokens)
             value.loss.backward()  # type: ignore[no-untyped-call]
             loss += value.loss.item()
@@ -100,6 +103,7 @@ class Learner:
             grad_norm=grad_norm,
             logprob_gap=gap / trained,
             clip_fraction=clipped / trained,
+            entropy=entropy / trained,
             tokens=sum(row.tokens for row in rows),
             raw_tokens=sum(len(sample.token_ids) for sample in samples),
         )
@@ -109,13 +113,16 @@ class Learner:
         """Log-probabilities of each sample's trained tokens, in order, without gradient."""
         scored: dict[int, tuple[float, ...]] = {}
         for row in pack(samples, max_tokens=self.max_row_tokens):
-            tokens = self._row_tokens(row, samples, [0.0] * len(samples))
+            tokens, _ = self._row_tokens(row, samples, [0.0] * len(samples))
             for place, index in enumerate(row.indices):
                 scored[index] = tuple(tokens.logprobs_N[tokens.sample_N == place].tolist())
         return [scored[index] for index in range(len(samples))]
 
     def logprobs(self, row: PackedRow) -> torch.Tensor:
         """Log-probabilities of the row's completions, laid end to end ``[N]``, in float32."""
+        return self._logprobs_and_entropies(row)[0]
+
+    def _logprobs_and_entropies(self, row: PackedRow) -> tuple[torch.Tensor, torch.Tensor]:
         device = self.model.device
         lengths = [len(c) for c in row.completions]
         layout = PackedLayout(len(row.prompt_ids), lengths, device)
@@ -134,7 +141,9 @@ class Learner:
         ).logits[0]
         scaled_NV = logits_NV.float() / self.temperature
         targets_N = torch.tensor(flat, device=device)
-        return -torch.nn.functional.cross_entropy(scaled_NV, targets_N, reduction="none")
+        with torch.no_grad():
+            entropies_N = torch.distributions.Categorical(logits=scaled_NV, validate_args=False).entropy()  # type: ignore[no-untyped-call]
+        return -torch.nn.functional.cross_entropy(scaled_NV, targets_N, reduction="none"), entropies_N
 
     def state_dict(self) -> dict[str, Any]:
         """Float32 weights and optimiser state."""
@@ -148,8 +157,11 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self._copy_masters()
 
-    def _row_tokens(self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]) -> TrainedTokens:
-        logprobs_N = self.logprobs(row)
+    def _row_tokens(
+        self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]
+    ) -> tuple[TrainedTokens, float]:
+        """The row's trained tokens, and the sum of their entropies."""
+        logprobs_N, entropies_N = self._logprobs_and_entropies(row)
         before, device = len(row.prompt_ids), logprobs_N.device
         # Where each trained token is: the sample's place in the row, its index, and the position in it.
         places = [
@@ -164,8 +176,9 @@ class Learner:
         def tensor(values: list[float]) -> torch.Tensor:
             return torch.tensor(values, device=device)
 
-        return TrainedTokens(
-            logprobs_N=logprobs_N[torch.tensor(kept, device=device)],
+        kept_M = torch.tensor(kept, device=device)
+        tokens = TrainedTokens(
+            logprobs_N=logprobs_N[kept_M],
             old_logprobs_N=tensor([samples[i].old_logprobs[t] for _, i, t in places]),
             reference_logprobs_N=None
             if None in references
@@ -174,6 +187,7 @@ class Learner:
             weights_N=tensor([weights[i] for _, i, _ in places]),
             sample_N=torch.tensor([p for p, _, _ in places], device=device),
         )
+        return tokens, entropies_N[kept_M].sum().item()
 
     def _step(self, loss: float, learning_rate: float) -> float:
         for master, parameter in zip(self.masters, self.parameters, strict=True):
