@@ -2,7 +2,7 @@
 
 It is started by its owner, with the model that the learner starts from::
 
-    VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --logprobs-mode processed_logprobs
+    VLLM_SERVER_DEV_MODE=1 python -m vllm.entrypoints.openai.api_server --model MODEL --logprobs-mode processed_logprobs
 
 vLLM's own weight-transfer backends (NCCL, CUDA IPC and others, as of 0.32) need GPUs. This engine writes the weights to
 a folder of safetensors (in ``/dev/shm``, where there is one) and has the server read it (``reload_weights``); so it
@@ -32,7 +32,10 @@ from srl_swe.records import Completion, Sampling
 if TYPE_CHECKING:
     from torch import Tensor
 
-_START = "VLLM_SERVER_DEV_MODE=1 vllm serve MODEL --logprobs-mode processed_logprobs"
+_START = (
+    "VLLM_SERVER_DEV_MODE=1 python -m vllm.entrypoints.openai.api_server --model MODEL "
+    "--logprobs-mode processed_logprobs"
+)
 
 
 class VllmServerEngine:

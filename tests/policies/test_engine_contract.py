@@ -94,8 +94,8 @@ def vllm_server(model: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    program = Path(sys.executable).parent / "vllm"
-    line = [str(program), "serve", str(model), "--port", str(port), "--dtype", "float32", "--enforce-eager"]
+    line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
+    line += ["--dtype", "float32", "--enforce-eager"]
     line += ["--logprobs-mode", "processed_logprobs", "--host", "127.0.0.1", "--disable-uvicorn-access-log"]
     environment = os.environ | VLLM_ENVIRONMENT | {"VLLM_SERVER_DEV_MODE": "1"}
     environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
