@@ -11,7 +11,9 @@ from srl_swe.policies.models import LoadedModel
 EngineName = Literal["transformers", "vllm", "vllm-server"]
 
 
-def make_engine(name: EngineName, loaded: LoadedModel, *, seed: int = 0, url: str | None = None) -> Engine:
+def make_engine(
+    name: EngineName, loaded: LoadedModel, *, seed: int = 0, url: str | None = None, sleep: bool = False
+) -> Engine:
     """Make an engine that generates with the weights of ``loaded``.
 
     Args:
@@ -21,9 +23,10 @@ def make_engine(name: EngineName, loaded: LoadedModel, *, seed: int = 0, url: st
             date.
         seed: Of the draws where ``Sampling.seed`` is ``None``.
         url: The server's, such as ``http://localhost:8000``.
+        sleep: vLLM gives its GPU's memory back between calls.
 
     Raises:
-        ConfigError: ``url`` is missing, or not for this engine.
+        ConfigError: ``url`` is missing, or an option is not for this engine.
         MissingDependencyError: vLLM is not installed.
         ModelError: the engine cannot run this model.
         InfrastructureError: the engine did not start, or the server does not answer.
@@ -33,5 +36,16 @@ def make_engine(name: EngineName, loaded: LoadedModel, *, seed: int = 0, url: st
     if name == "transformers":
         from srl_swe.policies.transformers_engine import TransformersEngine
 
+        if sleep:
+            raise ConfigError("engine 'transformers': works on the learner's weights, and cannot sleep")
         return TransformersEngine(loaded, seed=seed)
+    if name == "vllm":
+        from srl_swe.policies.vllm_engine import VllmEngine
+
+        return VllmEngine(loaded, seed=seed, sleep=sleep)
+    if name == "vllm-server":
+        from srl_swe.policies.vllm_server import VllmServerEngine
+
+        assert url is not None
+        return VllmServerEngine(loaded, url, seed=seed, sleep=sleep)
     raise ConfigError(f"engine {name!r}: expected transformers, vllm or vllm-server")

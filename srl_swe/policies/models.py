@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,14 +113,43 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
     An adapter is merged into the weights there, and also kept apart in the folder ``adapter``, as peft writes it.
     """
-    model.hf_quantizer = None  # type: ignore[assignment]  # a model that came from GGUF refuses to be saved while it has one
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
+    _forget_quantization(model)
     if has_lora(model):
         kwargs["state_dict"] = dict(plain_weights(model))
         save_adapter(model, folder / "adapter")
     model.save_pretrained(folder, **kwargs)
     tokenizer.save_pretrained(folder)
+
+
+def save_config(model: PreTrainedModel, folder: Path) -> None:
+    """Write what a folder of the model has besides weights and tokenizer."""
+    _forget_quantization(model)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+
+
+def save_weights(weights: Iterable[tuple[str, torch.Tensor]], folder: Path, *, shard_gb: float = 4.0) -> None:
+    """Write weights as safetensors of at most about ``shard_gb`` (10^9 bytes), holding one such file in memory."""
+    from safetensors.torch import save_file
+
+    shard: dict[str, torch.Tensor] = {}
+    size = count = 0
+    for name, tensor in weights:
+        # A copy: two names may share one tensor, which safetensors refuses.
+        shard[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        size += shard[name].nbytes
+        if size > shard_gb * 1e9:
+            save_file(shard, folder / f"model-{count:05d}.safetensors")
+            shard, size, count = {}, 0, count + 1
+    if shard:
+        save_file(shard, folder / f"model-{count:05d}.safetensors")
+
+
+def _forget_quantization(model: PreTrainedModel) -> None:
+    """A model that came from GGUF has plain weights, but refuses to be saved while it says where they came from."""
+    model.hf_quantizer = None  # type: ignore[assignment]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
 
 
 def default_model_folder() -> Path:
