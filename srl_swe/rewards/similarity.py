@@ -1,7 +1,8 @@
 """Sequence similarity, the reward of Supervised Reinforcement Learning (arXiv 2510.25992, equation 3).
 
 The value is exactly that of ``difflib.SequenceMatcher(None, a, b, autojunk=…).ratio()`` = 2M / T, where M counts the
-characters in matching blocks and T those of both strings; it is computed by cydifflib, which equals difflib to the bit.
+characters in matching blocks and T those of both strings; it is computed by cydifflib, which equals difflib to the bit,
+and for long strings by `srl_swe.rewards.long_texts`, which does too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cydifflib import SequenceMatcher
+
+from srl_swe.rewards.long_texts import are_long, matched_characters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +32,8 @@ def similarity(student: str, expert: str, *, autojunk: bool = False) -> float:
     ``autojunk`` is difflib's heuristic that ignores characters which are frequent in an ``expert`` of 200 characters or
     more; it changes the value on about half of such pairs, so it is off here and recorded where it is switched on.
     """
+    if not autojunk and are_long(len(student), len(expert)):
+        return 2.0 * matched_characters(student, expert) / (len(student) + len(expert))
     return float(SequenceMatcher(None, student, expert, autojunk=autojunk).ratio())
 
 
