@@ -7,7 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from srl_swe.errors import ModelError
 from srl_swe.sandbox.cache import cache_dir
@@ -77,6 +77,25 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
         del model.config.quantization_config
     model.save_pretrained(folder, **kwargs)
     tokenizer.save_pretrained(folder)
+
+
+def load_tokenizer(name: str = DEFAULT_MODEL) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer alone; ``name`` as for `load_model`.
+
+    Raises:
+        ModelError: there is no such model, or it has no tokenizer with a chat template.
+    """
+    from transformers import AutoTokenizer
+
+    source, extra = _locate(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **extra)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"the tokenizer of model {name!r} cannot be loaded: {first_line}") from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(f"model {name!r} has no chat template; an instruction-tuned model is expected")
+    return cast("PreTrainedTokenizerBase", tokenizer)
 
 
 def default_model_folder() -> Path:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from srl_swe.environments.prompts import OBSERVATION_CHARS
 from srl_swe.errors import ConfigError
+from srl_swe.training.instance_files import CUT_ALREADY
 
 ObjectiveName = Literal["sft", "srl"]
 
@@ -20,8 +21,10 @@ class TrainConfig:
 
     out: Path
     """Folder of the run: config.json, metrics.jsonl, rollouts.jsonl, tensorboard/, checkpoints/."""
-    trajectories: tuple[Path, ...]
+    trajectories: tuple[Path, ...] = ()
     """JSONL files of expert trajectories; held-out ones are refused."""
+    instances: tuple[Path, ...] = ()
+    """JSONL files of step instances, as ``srl-swe experts instances`` writes them; held-out ones are refused."""
     objective: ObjectiveName = "srl"
     """``sft``: imitate thought and action; ``srl``: step-wise similarity reward (arXiv 2510.25992)."""
     model: str = "smollm2-135m-instruct"
@@ -90,5 +93,9 @@ class TrainConfig:
             for name in _SRL_ONLY:
                 if getattr(self, name) != defaults[name]:
                     raise ConfigError(f"{name}: has no effect with objective 'sft'; leave it out")
+        if not self.trajectories and not self.instances:
+            raise ConfigError("trajectories, instances: expected at least one file")
         if not self.trajectories:
-            raise ConfigError("trajectories: expected at least one file")
+            for name in CUT_ALREADY:
+                if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                    raise ConfigError(f"{name}: has no effect with instances, which are cut already; leave it out")

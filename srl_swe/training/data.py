@@ -15,6 +15,7 @@ from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
 from srl_swe.policies.chat import encode_answer, encode_prompt
 from srl_swe.records import StepInstance
+from srl_swe.training.instance_files import read_instance_files
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,12 +43,14 @@ class TrainingData:
     """Step instances left out since their prompt is longer than allowed."""
 
 
-def read_training_steps(paths: Sequence[Path], *, history: int | None, observation_chars: int) -> list[StepInstance]:
-    """Read trajectories and cut them into steps.
+def read_training_steps(
+    paths: Sequence[Path], *, history: int | None, observation_chars: int, instances: Sequence[Path] = ()
+) -> list[StepInstance]:
+    """Read trajectories and cut them into steps; then files of steps.
 
     Raises:
         TrajectoryError: a file is wrong.
-        ConfigError: a file is not there, or a trajectory belongs to a held-out task.
+        ConfigError: a file is not there, or a trajectory or step belongs to a held-out task.
     """
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
@@ -58,7 +61,7 @@ def read_training_steps(paths: Sequence[Path], *, history: int | None, observati
             if trajectory.split != "train":
                 raise ConfigError(f"{path}: trajectory {trajectory.trajectory_id!r} is held out; training refuses it")
             steps += step_instances(trajectory, history=history, observation_chars=observation_chars)
-    return steps
+    return steps + read_instance_files(instances)
 
 
 def encode_steps(

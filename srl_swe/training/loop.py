@@ -38,7 +38,12 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     if done >= config.updates:
         return found[-1]
     # Files before the model: what is wrong with them is said at once.
-    steps = read_training_steps(config.trajectories, history=config.history, observation_chars=config.observation_chars)
+    steps = read_training_steps(
+        config.trajectories,
+        history=config.history,
+        observation_chars=config.observation_chars,
+        instances=config.instances,
+    )
     loaded = load_model(config.model, dtype=config.dtype)
     data = encode_steps(steps, loaded.tokenizer, max_prompt_tokens=config.max_prompt_tokens)
     objective = make_objective(config, data, loaded)
