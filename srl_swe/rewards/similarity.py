@@ -7,11 +7,16 @@ and for long strings by `srl_swe.rewards.long_texts`, which does too.
 
 from __future__ import annotations
 
+import functools
+import threading
 from dataclasses import dataclass
 
 from cydifflib import SequenceMatcher
 
 from srl_swe.rewards.long_texts import are_long, matched_characters
+
+_MOST_KEPT = 128
+_LONGEST_KEPT = 5000  # an index of that many characters takes some 200 kB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +39,25 @@ def similarity(student: str, expert: str, *, autojunk: bool = False) -> float:
     """
     if not autojunk and are_long(len(student), len(expert)):
         return 2.0 * matched_characters(student, expert) / (len(student) + len(expert))
-    return float(SequenceMatcher(None, student, expert, autojunk=autojunk).ratio())
+    if len(expert) > _LONGEST_KEPT:
+        return float(SequenceMatcher(None, student, expert, autojunk=autojunk).ratio())
+    matcher = _matchers.of(expert, autojunk)
+    matcher.set_seq1(student)
+    return float(matcher.ratio())
+
+
+class _Matchers(threading.local):
+    """A matcher has an index of its expert's action, which many answers are compared with; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.of = functools.lru_cache(_MOST_KEPT)(_matcher)
+
+
+def _matcher(expert: str, autojunk: bool) -> SequenceMatcher:
+    return SequenceMatcher(None, "", expert, autojunk=autojunk)
+
+
+_matchers = _Matchers()
 
 
 def matching_blocks(student: str, expert: str, *, autojunk: bool = False) -> list[MatchingBlock]:

@@ -2,6 +2,7 @@
 
 import difflib
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,17 @@ def test_equals_difflib_on_long_commands() -> None:
         b = "".join(generator.choices("grep -rn sed python/", k=generator.randrange(200, 900)))
         for autojunk in (False, True):
             assert similarity(a, b, autojunk=autojunk) == difflib.SequenceMatcher(None, a, b, autojunk).ratio()
+
+
+def test_what_was_compared_before_changes_nothing() -> None:
+    """An expert's index is kept; several threads compare with it at once."""
+    generator = random.Random(2)
+    texts = ["".join(generator.choices("ls -la/", k=generator.randrange(300))) for _ in range(20)]
+    pairs = [(a, b, autojunk) for a in texts for b in texts for autojunk in (False, True)]
+    expected = [difflib.SequenceMatcher(None, a, b, autojunk).ratio() for a, b, autojunk in pairs]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: [similarity(a, b, autojunk=j) for a, b, j in pairs], range(8)):
+            assert found == expected
 
 
 def matched_by_difflib(a: str, b: str) -> int:
