@@ -94,7 +94,7 @@ class TrainConfig:
                 if getattr(self, name) != defaults[name]:
                     raise ConfigError(f"{name}: has no effect with objective 'sft'; leave it out")
         if not self.trajectories and not self.instances:
-            raise ConfigError("trajectories, instances: expected at least one file")
+            raise ConfigError("trajectories: expected at least one file, of them or of instances")
         if not self.trajectories:
             for name in CUT_ALREADY:
                 if getattr(self, name) != type(self).__dataclass_fields__[name].default:
