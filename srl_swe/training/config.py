@@ -9,6 +9,7 @@ from typing import Any, Literal
 from srl_swe.environments.prompts import OBSERVATION_CHARS
 from srl_swe.errors import ConfigError
 from srl_swe.policies.engines import EngineName
+from srl_swe.training.instance_files import CUT_ALREADY
 
 ObjectiveName = Literal["sft", "srl", "rlvr"]
 LossName = Literal["grpo", "clip_higher", "token_level", "dr_grpo", "gspo", "cispo"]
@@ -22,6 +23,8 @@ class TrainConfig:
     """Folder of the run: config.json, metrics.jsonl, rollouts.jsonl, tensorboard/, checkpoints/."""
     trajectories: tuple[Path, ...] = ()
     """JSONL files of expert trajectories; held-out ones are refused. rlvr: only for ``reverse_curriculum``."""
+    instances: tuple[Path, ...] = ()
+    """sft, srl: JSONL files of step instances, as ``srl-swe experts instances`` writes them; held-out ones are refused."""
     suites: tuple[Path, ...] = ()
     """rlvr: task suites, of which the training tasks are used."""
     tasks: tuple[str, ...] = ()
@@ -145,20 +148,25 @@ class TrainConfig:
         for name, objectives in _ONLY_FOR.items():
             if self.objective not in objectives and self._is_set(name):
                 raise ConfigError(f"{name}: has no effect with objective {self.objective!r}; leave it out")
-        wanted = "suites" if self.objective == "rlvr" else "trajectories"
-        if not getattr(self, wanted):
-            raise ConfigError(f"{wanted}: expected at least one " + ("folder" if wanted == "suites" else "file"))
+        if self.objective == "rlvr" and not self.suites:
+            raise ConfigError("suites: expected at least one folder")
+        if self.objective != "rlvr" and not self.trajectories and not self.instances:
+            raise ConfigError("trajectories: expected at least one file, of them or of instances")
 
     def _check_contradictions(self) -> None:
-        without_effect = {
+        without_effect: dict[str, str | bool] = {
             "min_reward_std": not self.dynamic_sampling and "dynamic_sampling = False",
             "max_refills": not self.dynamic_sampling and "dynamic_sampling = False",
             "clip": self.loss == "cispo" and "loss 'cispo', whose ratio has an upper bound alone",
             "history": self.unit == "trajectory" and "unit 'trajectory'",
         }
+        if self.instances and not self.trajectories:
+            without_effect |= dict.fromkeys(CUT_ALREADY, "instances, which are cut already")
         for name, why in without_effect.items():
             if why and self._is_set(name):
                 raise ConfigError(f"{name}: has no effect with {why}; leave it out")
+        if self.instances and self.unit == "trajectory":
+            raise ConfigError("instances: are single steps; unit 'trajectory' needs trajectories")
         if self.clip_high is not None and self.loss in ("grpo", "dr_grpo"):
             raise ConfigError(f"clip_high: loss {self.loss!r} is clipped symmetrically; choose 'clip_higher'")
         if (self.engine == "vllm-server") != (self.engine_url is not None):
@@ -179,7 +187,7 @@ _ONLY_FOR: dict[str, tuple[ObjectiveName, ...]] = {
     **dict.fromkeys(("group_size", "dynamic_sampling", "min_reward_std", "max_refills", "max_new_tokens"), _SAMPLED),
     **dict.fromkeys(("temperature", "loss", "clip", "clip_high", "kl_coefficient", "importance_cap"), _SAMPLED),
     "autojunk": ("srl",),
-    "unit": ("sft", "srl"),
+    **dict.fromkeys(("unit", "instances"), ("sft", "srl")),
     **dict.fromkeys(("engine", "engine_url"), _SAMPLED),
     **dict.fromkeys(("suites", "tasks", "max_steps", "environments", "backend"), ("rlvr",)),
     **dict.fromkeys(("keep_answers", "reverse_curriculum"), ("rlvr",)),

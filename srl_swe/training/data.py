@@ -15,6 +15,7 @@ from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
 from srl_swe.policies.chat import encode_answer, encode_prompt
 from srl_swe.records import StepInstance, Trajectory
+from srl_swe.training.instance_files import read_instance_files
 from srl_swe.training.samples import NO_THOUGHT
 
 if TYPE_CHECKING:
@@ -49,18 +50,21 @@ class TrainingData:
         return f"{len(self.instances)} step instances{left_out}"
 
 
-def read_training_steps(paths: Sequence[Path], *, history: int | None, observation_chars: int) -> list[StepInstance]:
-    """Read trajectories and cut them into steps.
+def read_training_steps(
+    paths: Sequence[Path], *, history: int | None, observation_chars: int, instances: Sequence[Path] = ()
+) -> list[StepInstance]:
+    """Read trajectories and cut them into steps; then files of steps.
 
     Raises:
         TrajectoryError: a file is wrong.
-        ConfigError: a file is not there, or a trajectory belongs to a held-out task.
+        ConfigError: a file is not there, or a trajectory or step belongs to a held-out task.
     """
-    return [
+    cut = [
         step
         for trajectory in read_training_trajectories(paths)
         for step in step_instances(trajectory, history=history, observation_chars=observation_chars)
     ]
+    return cut + read_instance_files(instances)
 
 
 def read_training_trajectories(paths: Sequence[Path]) -> list[Trajectory]:

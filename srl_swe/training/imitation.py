@@ -52,7 +52,12 @@ def prepare_imitation(config: TrainConfig) -> Callable[[LoadedModel], Imitation]
 
 
 def _on_steps(config: TrainConfig) -> Callable[[LoadedModel], Imitation]:
-    steps = read_training_steps(config.trajectories, history=config.history, observation_chars=config.observation_chars)
+    steps = read_training_steps(
+        config.trajectories,
+        history=config.history,
+        observation_chars=config.observation_chars,
+        instances=config.instances,
+    )
 
     def make(loaded: LoadedModel) -> Imitation:
         data = encode_steps(steps, loaded.tokenizer, max_prompt_tokens=config.max_prompt_tokens)

@@ -119,7 +119,10 @@ def prepare_step_reward(config: TrainConfig) -> Callable[[LoadedModel, Engine], 
         steps = [whole_instance(trajectory) for trajectory in read_training_trajectories(config.trajectories)]
     else:
         steps = read_training_steps(
-            config.trajectories, history=config.history, observation_chars=config.observation_chars
+            config.trajectories,
+            history=config.history,
+            observation_chars=config.observation_chars,
+            instances=config.instances,
         )
 
     def make(loaded: LoadedModel, engine: Engine) -> StepReward:
