@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from srl_swe.environments.actions import NO_THOUGHT, format_action
+from srl_swe.environments.lasting_states import LastingStates
 from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.observations import compare
@@ -58,7 +59,12 @@ class ReplayReport:
 
 
 def replay(
-    trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "docker", environment: RepoEnv | None = None
+    trajectory: Trajectory,
+    prepared: PreparedTask,
+    *,
+    backend: str = "docker",
+    environment: RepoEnv | None = None,
+    lasting: LastingStates | None = None,
 ) -> ReplayReport:
     """Run every action of a trajectory in a new sandbox and compare the observations; what cannot run is passed over.
 
@@ -67,6 +73,7 @@ def replay(
         prepared: Its task.
         backend: Sandbox backend.
         environment: The task's, for a caller that may have to close it meanwhile; made here by default.
+        lasting: Where the state after each action is kept for later processes; ``None``: it is not.
 
     Raises:
         TrajectoryError: the trajectory belongs to another task.
@@ -100,6 +107,8 @@ def replay(
             if terminated or truncated:
                 ending, verdict = info["ending"], verdict_of(info, prepared)
                 break
+            if lasting is not None:
+                environment.keep_state(lasting)
     finally:
         environment.close()
     recorded_hash = trajectory.provenance.get("task_hash")
