@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from srl_swe.experts.replay import ReplayReport
     from srl_swe.experts.verification import Verification
 
+_SHOWN = 5
+"""Names listed in a message."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReplayOptions:
@@ -36,6 +39,15 @@ class ReplayOptions:
     """Write why the others are not kept here; with --verify-to OUT.jsonl, OUT.rejected.jsonl by default."""
     early: float = 0.5
     """The first drift is early, and a reason to reject, before this share of the steps."""
+    task_id: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """THEIRS=OURS: which task imported trajectories are of, where its name alone does not tell; may be given several
+    times."""
+    workdir_alias: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """Where the repository lay in imported trajectories: their paths are read as ours, below /testbed; may be given
+    several times. SWE-agent's and OpenHands' files say it themselves."""
+    rerecord: bool = False
+    """With --verify-to: write what came back in place of what was recorded, and only the steps that ran. For imported
+    trajectories, whose tools answered in other words; drift is then no reason to reject."""
     snapshots: bool = False
     """Keep the state after each step as a snapshot, so that any of them is opened at once, by later processes too."""
     snapshots_mb: float = 4096.0
@@ -53,6 +65,10 @@ class ReplayOptions:
         """
         if self.rejected is not None and self.verify_to is None:
             raise ConfigError("--rejected goes with --verify-to")
+        if self.rerecord and self.verify_to is None:
+            raise ConfigError("--rerecord goes with --verify-to")
+        if wrong := [pair for pair in self.task_id if not all(pair.partition("=")[::2])]:
+            raise ConfigError(f"--task-id: expected THEIRS=OURS, got {wrong[0]!r}")
         if not 0 <= self.early <= 1:
             raise ConfigError(f"--early must be from 0 to 1, got {self.early}")
         if self.verify_to is not None and file.resolve() in {
@@ -88,23 +104,38 @@ def replay(
     if lasting is not None:
         used = f"{lasting.size_mb:.0f} of {options.snapshots_mb:g} MiB"
         console().print(f"{lasting.count} snapshots are kept, {used}; srl-swe sandbox sweep --snapshots removes them")
-    return _print_replays(chosen, found, early=options.early)
+    return _print_replays(chosen, found, early=0.0 if options.rerecord else options.early)
 
 
 def _prepare(
     file: Path, suites: Sequence[Path], options: ReplayOptions
 ) -> tuple[list[Trajectory], dict[str, PreparedTask]]:
     """The trajectories asked for, and their tasks."""
+    from srl_swe.experts.adoption import adopt, find_task
     from srl_swe.experts.trajectories import read_trajectories
 
     trajectories = read_trajectories(file)
-    ids = options.task or tuple(dict.fromkeys(t.task_id for t in trajectories))
-    tasks = {t.task_id: t for t in read_tasks(suites, ids=ids)}
-    chosen = [t for t in trajectories if t.task_id in tasks]
+    tasks = {t.task_id: t for t in read_tasks(suites, ids=options.task)}
+    renamed = dict(pair.partition("=")[::2] for pair in options.task_id)
+    if unknown := [ours for ours in renamed.values() if ours not in tasks]:
+        raise ConfigError(f"--task-id: there is no task {unknown[0]!r}")
+    found = [(trajectory, find_task(trajectory, tasks, renamed)) for trajectory in trajectories]
+    chosen = [adopt(trajectory, task, options.workdir_alias) for trajectory, task in found if task is not None]
+    strangers = dict.fromkeys(trajectory.task_id for trajectory, task in found if task is None)
     if not chosen:
-        raise ConfigError(f"{file}: holds no trajectory of {', '.join(tasks)}")
+        named = ", ".join(options.task) or f"a task of these suites, but of {_some(strangers)}"
+        raise ConfigError(f"{file}: holds no trajectory of {named}; --task-id THEIRS=OURS says which task is meant")
+    if strangers and not options.task:
+        left = f"left out: trajectories of tasks that these suites do not have: {_some(strangers)}"
+        console(stderr=True).print(left, style="yellow", markup=False)
     sweep_first(options.backend)
-    return chosen, {p.task.task_id: p for p in prepare_all(list(tasks.values()), options.backend)}
+    wanted = [tasks[task_id] for task_id in dict.fromkeys(trajectory.task_id for trajectory in chosen)]
+    return chosen, {p.task.task_id: p for p in prepare_all(wanted, options.backend)}
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
 
 
 def _run(
@@ -132,6 +163,7 @@ def _run(
             journal=_journal(options.verify_to) if options.verify_to is not None else None,
             on_report=on_report,
             lasting=lasting,
+            observations=options.rerecord,
         )
     return found, reports
 
@@ -140,7 +172,7 @@ def _write(chosen: Sequence[Trajectory], found: Sequence[Verification], out: Pat
     from srl_swe.experts.verification import write_verified
 
     refused = options.rejected or out.with_suffix(".rejected.jsonl")
-    kept, dropped = write_verified(chosen, found, out, refused, early=options.early)
+    kept, dropped = write_verified(chosen, found, out, refused, early=options.early, rerecord=options.rerecord)
     if all(one.infrastructure is None for one in found):
         _journal(out).unlink(missing_ok=True)
     console().print(f"{kept} kept: {out}; {dropped} rejected: {refused}", markup=False)

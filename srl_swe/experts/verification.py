@@ -14,6 +14,7 @@ from typing import Any
 import srl_swe
 from srl_swe.environments.lasting_states import LastingStates
 from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError, MalformedActionError
+from srl_swe.experts.adoption import rerecorded
 from srl_swe.experts.oracle import open_environment
 from srl_swe.experts.replay import ReplayReport, replay
 from srl_swe.experts.secrets import secrets_of
@@ -53,6 +54,8 @@ class Verification:
     """Why an action cannot be given to a shell."""
     infrastructure: str | None = None
     """Why it could not be judged, however often it was tried."""
+    observed: tuple[str, ...] = ()
+    """What came back of each step that was run, where that was asked for."""
 
     def reasons(self, *, early: float = 0.5) -> list[str]:
         """Why the trajectory is not to be kept; empty: it is. Asked only of what was judged.
@@ -83,6 +86,7 @@ def verify(
     journal: Path | None = None,
     on_report: Callable[[Verification, ReplayReport | None], None] | None = None,
     lasting: LastingStates | None = None,
+    observations: bool = False,
 ) -> list[Verification]:
     """Replay each trajectory. What the world spoils is tried again, three times in all.
 
@@ -95,6 +99,7 @@ def verify(
         on_report: Called after each replay, from several threads; the report is ``None`` where the replay failed or was
             done by an earlier call.
         lasting: Where the state after each action is kept for later processes; ``None``: it is not.
+        observations: Also keep what came back, in `Verification.observed`.
 
     Returns:
         One for each trajectory, in order.
@@ -111,8 +116,11 @@ def verify(
     def one(trajectory: Trajectory) -> Verification:
         task = prepared[trajectory.task_id]
         key, report = _key(trajectory, task), None
-        if (found := known.get(key)) is None:
+        found = known.get(key)
+        if found is None or (observations and len(found.observed) < len(found.ratios)):
             found, report = verify_one(trajectory, task, backend=backend, side=side, lasting=lasting)
+            if observations and report is not None:
+                found = dataclasses.replace(found, observed=tuple(step.observed for step in report.steps))
             if journal is not None and found.infrastructure is None:
                 with writing:
                     append_line(journal, {"key": key, "verification": dataclasses.asdict(found)})
@@ -166,10 +174,19 @@ def write_verified(
     rejected: Path,
     *,
     early: float = 0.5,
+    rerecord: bool = False,
 ) -> tuple[int, int]:
     """Write the trajectories to keep, and why the others are not kept; returns how many of each.
 
     Those that could not be judged are in neither file. Where there is nothing to keep, ``out`` is not written.
+
+    Args:
+        trajectories: What was replayed.
+        verifications: What that showed of each.
+        out: The file of those to keep.
+        rejected: The file of the others' reasons.
+        early: See `Verification.reasons`.
+        rerecord: Keep what came back in place of what was recorded; drift is then no reason against a trajectory.
 
     Raises:
         StorageError: a file cannot be written.
@@ -179,11 +196,12 @@ def write_verified(
     for trajectory, found in zip(trajectories, verifications, strict=True):
         if found.infrastructure is not None:
             continue
-        if reasons := found.reasons(early=early):
-            record = {"trajectory_id": found.trajectory_id, "reasons": reasons, "replay": dataclasses.asdict(found)}
+        if reasons := found.reasons(early=0.0 if rerecord else early):
+            replayed = {key: value for key, value in dataclasses.asdict(found).items() if key != "observed"}
+            record = {"trajectory_id": found.trajectory_id, "reasons": reasons, "replay": replayed}
             lines.append(json.dumps(record) + "\n")
             continue
-        kept.append(verified(trajectory, found))
+        kept.append(verified(rerecorded(trajectory, found.observed) if rerecord else trajectory, found))
     if kept:
         write_trajectories(out, kept)
     write_atomically(rejected, "".join(lines))
