@@ -121,7 +121,9 @@ def test_requirements_and_an_installed_repository(docker_client: docker.DockerCl
 
 
 def test_packages_below_src_can_be_imported(docker_client: docker.DockerClient, packaged: Path, tmp_path: Path) -> None:
-    image = build_image(docker_client, ImageSpec(repository=packaged), name="tests-src")
+    image = build_image(
+        docker_client, ImageSpec(repository=packaged, requirements=("sqlparse==0.5.1",)), name="tests-src"
+    )
     script = "cd /tmp; python -c 'import sample, sys; print(sample.__file__, sys.path[-1])'"
     assert run(docker_client, image, script) == "/testbed/src/sample/__init__.py /testbed/src\n"
     flat = copy(packaged, tmp_path / "flat")
