@@ -64,6 +64,8 @@ def _app() -> SubcommandApp:
         formats,
         instances,
         mining,
+        recording,
+        replaying,
         sandbox,
         synthesis,
         tasks,
@@ -89,7 +91,7 @@ def _app() -> SubcommandApp:
     task_commands.command(mine_commands, name="mine", help="Make tasks from releases and from commits.")
     task_commands.command(synthesis.synthesise)
     app.command(task_commands, name="tasks", help="List, show, validate, build, import, export and make tasks.")
-    expert_commands.command(experts.record)
+    expert_commands.command(recording.record)
     expert_commands.command(name="import")(experts.import_files)
     expert_commands.command(experts.export)
     expert_commands.command(experts.show)
@@ -98,7 +100,7 @@ def _app() -> SubcommandApp:
     expert_commands.command(teaching.from_episodes)
     about = "Record, generate, import, export and show expert trajectories, and cut them into steps."
     app.command(expert_commands, name="experts", help=about)
-    app.command(experts.replay)
+    app.command(replaying.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
     app.command(name="report")(evaluation.write_report)

@@ -11,13 +11,14 @@ import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from rich.progress import track
+from rich.progress import Progress, track
 
 from srl_swe.commands.evaluation import load_policy
-from srl_swe.commands.output import console, number, percent
+from srl_swe.commands.output import BAR, console, number, percent
 from srl_swe.commands.suites import prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
 from srl_swe.records import PreparedTask, Trajectory
@@ -228,7 +229,11 @@ def _experts(prepared: Sequence[PreparedTask]) -> list[Trajectory]:
             continue
         tasks = sorted(group, key=lambda p: p.task.split)
         for split, part in itertools.groupby(tasks, key=lambda p: p.task.split):
-            recorded = record_suite(_bar(list(part), f"recording {suite}"), folder / f"{suite}.{split}.jsonl")
+            wanted = list(part)
+            with Progress(*BAR, console=console(stderr=True)) as progress:
+                bar = partial(progress.advance, progress.add_task(f"recording {suite}", total=len(wanted)))
+                file = folder / f"{suite}.{split}.jsonl"
+                recorded = record_suite(wanted, file, on_progress=lambda _, bar=bar: bar())  # type: ignore[misc]
             found += [result.trajectory for result in recorded if result.trajectory is not None]
     return found
 
