@@ -24,7 +24,7 @@ class TrainConfig:
     trajectories: tuple[Path, ...] = ()
     """JSONL files of expert trajectories; held-out ones are refused. rlvr: only for ``reverse_curriculum``."""
     instances: tuple[Path, ...] = ()
-    """sft, srl: JSONL files of step instances, as ``srl-swe experts instances`` writes them; held-out ones are refused."""
+    """sft, srl: JSONL files of step instances, of ``srl-swe experts instances``; held-out ones are refused."""
     suites: tuple[Path, ...] = ()
     """rlvr: task suites, of which the training tasks are used."""
     tasks: tuple[str, ...] = ()
