@@ -417,7 +417,7 @@ class EpisodeResult:
     cost: float | None = None
     """What the answers cost; ``None``: no prices are known."""
     answer: str | None = None
-    """The final answer in the form in which answers are compared, where a task asks for one; ``None``: there is none."""
+    """The final answer in the form in which answers are compared; ``None``: none was given, or none is asked for."""
     exit_code: int | None = None
     """An external agent's exit code."""
 

