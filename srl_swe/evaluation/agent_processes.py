@@ -125,7 +125,9 @@ def kill_marked(mark: str) -> int:
 
 def _pids() -> Iterator[int]:
     with contextlib.suppress(OSError):
-        yield from (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid())
+        for path in Path("/proc").iterdir():
+            if path.name.isdigit() and int(path.name) != os.getpid():
+                yield int(path.name)
 
 
 def _is_marked(pid: int, wanted: bytes) -> bool:

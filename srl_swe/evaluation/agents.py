@@ -27,9 +27,9 @@ from rich.console import Console
 
 from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError, StorageError
 from srl_swe.evaluation.agent_processes import Ended, run_agent
-from srl_swe.evaluation.episodes import Job, without_patch
+from srl_swe.evaluation.jobs import Job, plan, without_patch
 from srl_swe.evaluation.lines import check_meta
-from srl_swe.evaluation.runner import META, Run, describe, plan
+from srl_swe.evaluation.runner import META, Run, describe
 from srl_swe.grading import grade, student_patch
 from srl_swe.records import Ending, EpisodeResult, PreparedTask, Verdict
 from srl_swe.sandbox import Sandbox, SandboxLimits, open_sandbox

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -24,10 +24,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from srl_swe import __version__
+from srl_swe.environments.episodes import EnvironmentFactory, Episode, repo_environment
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.episodes import EnvironmentFactory, Episode, Job, RunningEpisode, repo_environment
+from srl_swe.evaluation.jobs import Job, RunningEpisode, plan
 from srl_swe.evaluation.lines import check_meta, keep_lines, note_meta
-from srl_swe.evaluation.statistics import Interval, wilson
+from srl_swe.evaluation.statistics import Interval, mean_rate
 from srl_swe.files import append_line, read_lines
 from srl_swe.policies.batching import AnswerBatcher
 from srl_swe.policies.protocol import Policy, RemotePolicy
@@ -97,32 +98,18 @@ def evaluate(
     def begin(job: Job) -> Episode:
         environment = environments(job.prepared, max_steps)
         ask = partial(_ask, policies[job.greedy], batcher)
-        return Episode(job=job, environment=environment, ask=ask, seed=seed + job.sample)
+        return Episode(
+            prepared=job.prepared,
+            environment=environment,
+            greedy=job.greedy,
+            sample=job.sample,
+            seed=seed + job.sample,
+            ask=ask,
+        )
 
     remote = [p for p in policies.values() if isinstance(p, RemotePolicy)]
     run = Run(policy.name, out, begin, concurrency=concurrency, batcher=batcher, stops=[p.close for p in remote])
     return run.all(jobs, console)
-
-
-def plan(tasks: Sequence[PreparedTask], *, samples: int, greedy: bool) -> list[Job]:
-    """The episodes of every task: the greedy one first, if there is one, then the samples.
-
-    Raises:
-        ConfigError: there are none, or tasks are not distinct.
-    """
-    ids = [prepared.task.task_id for prepared in tasks]
-    if len(set(ids)) != len(ids):
-        raise ConfigError(f"tasks: {next(i for i in ids if ids.count(i) > 1)} occurs twice")
-    if samples < 0 or not (samples or greedy):
-        raise ConfigError(f"samples: must be at least {0 if greedy else 1}, not {samples}")
-    return [
-        job
-        for prepared in tasks
-        for job in (
-            *([Job(prepared=prepared, greedy=True)] if greedy else []),
-            *(Job(prepared=prepared, sample=sample) for sample in range(samples)),
-        )
-    ]
 
 
 def describe(policy: str, tasks: Sequence[PreparedTask], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,9 +157,16 @@ def parse_result(record: dict[str, Any], path: Path) -> EpisodeResult:
 
 
 def solve_rate(results: Sequence[EpisodeResult]) -> Interval:
-    """Solved of those that could be judged, with Wilson's interval, which is for one episode a task."""
-    judged = [result for result in results if result.solved is not None]
-    return wilson(sum(bool(result.solved) for result in judged), len(judged))
+    """Mean over tasks of the fraction of judged episodes that solved them, with its 95% interval.
+
+    Of the greedy episodes where there are any, else of the drawn ones; see `srl_swe.evaluation.summary.summarise`.
+    """
+    tasks: dict[str, list[bool]] = defaultdict(list)
+    chosen = [result for result in results if result.greedy] or results
+    for result in chosen:
+        if result.solved is not None:
+            tasks[result.task_id].append(result.solved)
+    return mean_rate([sum(found) / len(found) for found in tasks.values()])
 
 
 class Run:

@@ -37,119 +37,140 @@ Ask = Callable[[tuple[Message, ...], PreparedTask], ChatAnswer]
 """Get an answer to a conversation."""
 
 
-def repo_environment(prepared: PreparedTask, max_steps: int, *, backend: str = "docker", **options: Any) -> Environment:
-    """The environment of a task whose image is already built; ``options`` as `RepoEnv` has them."""
+def repo_environment(
+    prepared: PreparedTask, max_steps: int, *, backend: str = "docker", **arguments: Any
+) -> Environment:
+    """The environment of a task whose image is already built; ``arguments`` are more of `RepoEnv`'s."""
     from srl_swe.environments.repo import RepoEnv  # brings the docker client along, half a second of import
 
-    return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend, **options)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """One episode to be run."""
-
-    prepared: PreparedTask
-    """The task."""
-    greedy: bool = False
-    """Whether the most likely answers are taken."""
-    sample: int = 0
-    """Which of the task's drawn episodes."""
-
-    @property
-    def key(self) -> tuple[str, bool, int]:
-        """As `EpisodeResult.key`."""
-        return self.prepared.task.task_id, self.greedy, self.sample
-
-
-class RunningEpisode(Protocol):
-    """What the runner needs of an episode, whoever acts in it."""
-
-    @property
-    def failure(self) -> str | None:
-        """What failed that is not the doing of whoever acts; ``None``: nothing."""
-
-    def run(self) -> None:
-        """Go through it to its end, and close its world.
-
-        Raises:
-            ConfigError: no episode can be run this way.
-            EngineUnavailableError: no episode can be run at all.
-        """
-
-    def close(self) -> None:
-        """Close its world, also under a `run` that another thread is in."""
-
-    def result(self, policy: str) -> EpisodeResult:
-        """The line of ``results.jsonl``."""
-
-    def record(self, policy: str) -> dict[str, Any]:
-        """The line of ``transcripts.jsonl``."""
+    return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend, **arguments)
 
 
 @dataclass(kw_only=True)
 class Episode:
-    """A conversation with an environment. `run` is called once; `close` may come from another thread meanwhile."""
+    """A conversation with an environment, `start` and `advance` at a time, or `run` to its end; a thread at a time.
 
-    job: Job
-    """What it is."""
+    `close` may come from another thread meanwhile.
+    """
+
+    prepared: PreparedTask
+    """The task."""
     environment: Environment
     """Its world."""
-    ask: Ask
-    """Whoever acts."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of the reset, beside the task: where on an expert's way it starts."""
+    group: int = 0
+    """Which of the caller's groups it belongs to."""
+    attempt: int = 1
+    """2 after an infrastructure failure."""
+    greedy: bool = False
+    """See `EpisodeResult.greedy`."""
+    sample: int = 0
+    """See `EpisodeResult.sample`."""
     seed: int = 0
-    """Of the environment."""
+    """Of the environment, for `run`."""
+    ask: Ask | None = None
+    """Whoever acts, for `run`."""
     conversation: tuple[Message, ...] = ()
     """The chat so far."""
     transcript: list[dict[str, Any]] = field(default_factory=list)
     """What was answered and what came back, a step each."""
     answers: list[ChatAnswer] = field(default_factory=list)
-    """What was answered, with its counts."""
+    """What was answered, with its counts where they are known."""
     malformed: int = 0
     """Answers that held no action."""
     ending: Ending | None = None
     """Why it ended; ``None`` while it runs."""
     verdict: Verdict | None = None
-    """What grading found, of a change to a repository."""
-    solved: bool = False
-    """Whether it was solved, as the environment's score or its verdict says."""
-    final_answer: str | None = None
-    """The answer that was given, where the task asks for one."""
+    """What grading found."""
     patch: str = ""
     """The student's change at the end."""
     failure: str | None = None
     """What failed that is not the student's doing."""
+    started: float = field(default_factory=time.monotonic)
+    """When it began."""
     seconds: float = 0.0
     """How long it took."""
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it waits for an answer."""
+        return self.ending is None
+
     def run(self) -> None:
-        """See `RunningEpisode.run`."""
-        started = time.monotonic()
+        """Start, and advance to the end.
+
+        Raises:
+            EngineUnavailableError: no episode can be run at all.
+        """
+        assert self.ask is not None, "nobody acts"
+        self.started = time.monotonic()
         try:
-            with self._failures():
-                task_id = self.job.prepared.task.task_id
-                _, info = self.environment.reset(seed=self.seed, options={"task": task_id})
-                self.conversation = tuple(info["messages"])
-                while self.ending is None:
-                    self._take(self.ask(self.conversation, self.job.prepared))
+            self.start(self.seed)
+            while self.is_live:
+                try:
+                    answer = self.ask(self.conversation, self.prepared)
+                except EngineUnavailableError:
+                    raise
+                except ContextLengthError:
+                    self.cut_off(Ending.CONTEXT_LIMIT)
+                except InfrastructureError as error:
+                    self._fail(f"{type(error).__name__}: {error}")
+                else:
+                    self.advance(answer)
         finally:
             self.close()
-            self.seconds = round(time.monotonic() - started, 3)
+
+    def start(self, seed: int) -> None:
+        """Open the world.
+
+        Raises:
+            EngineUnavailableError: no episode can be run at all.
+        """
+        with self._failures():
+            options = {"task": self.prepared.task.task_id}
+            _, info = self.environment.reset(seed=seed, options=options | self.options)
+            self.conversation = tuple(info["messages"])
+
+    def advance(self, said: str | ChatAnswer) -> None:
+        """Give an answer, and close the world if that ended the episode.
+
+        Raises:
+            EngineUnavailableError: no episode can be run at all.
+        """
+        answer = ChatAnswer(text=said) if isinstance(said, str) else said
+        with self._failures():
+            observation, _, terminated, truncated, info = self.environment.step(answer.text)
+            self.conversation = tuple(info["messages"])
+            self._note(answer, observation, info)
+            if terminated or truncated:
+                self._end(info, truncated=truncated)
+        if not self.is_live:
+            self.close()
+
+    def cut_off(self, ending: Ending) -> None:
+        """End it by a limit that is not the environment's: nothing is graded."""
+        self.ending = ending
+        with contextlib.suppress(InfrastructureError):
+            self.patch = self.environment.patch()
+        self.close()
 
     def close(self) -> None:
         """Close the world; what fails here is for the next sweep, not a reason to lose a result."""
         with contextlib.suppress(InfrastructureError):
             self.environment.close()
+        self.seconds = self.seconds or round(time.monotonic() - self.started, 3)
 
     def result(self, policy: str) -> EpisodeResult:
-        """See `RunningEpisode.result`."""
+        """The line of ``results.jsonl``."""
         assert self.ending is not None
-        task, failed = self.job.prepared.task, self.failure is not None
+        task, failed = self.prepared.task, self.failure is not None
         return EpisodeResult(
             task_id=task.task_id,
             repository=task.repository,
             split=task.split,
             policy=policy,
-            solved=None if failed else self.solved,
+            solved=None if failed else bool(self.verdict and self.verdict.solved),
             ending=self.ending,
             steps=len(self.transcript),
             malformed=self.malformed,
@@ -157,66 +178,45 @@ class Episode:
             patch=self.patch,
             tampering=self.verdict.tampering if self.verdict else (),
             error=self.failure,
-            greedy=self.job.greedy,
-            sample=self.job.sample,
+            greedy=self.greedy,
+            sample=self.sample,
             prompt_tokens=_total([answer.prompt_tokens for answer in self.answers]),
             completion_tokens=_total([answer.completion_tokens for answer in self.answers]),
             logprob=_total([answer.logprob for answer in self.answers]),
             cost=_total([answer.cost for answer in self.answers]),
-            answer=self.final_answer,
+            answer=getattr(self.verdict, "answer", None),
         )
 
     def record(self, policy: str) -> dict[str, Any]:
         """The line of ``transcripts.jsonl``: the result without the patch, and every step."""
+        fields = dataclasses.asdict(self.result(policy))
+        del fields["patch"]
         verdict = self.verdict
         tests = {name: str(outcome) for name, outcome in verdict.outcomes.items()} if verdict else {}
-        more = {"problem": self.job.prepared.task.problem_statement, "tests": tests, "transcript": self.transcript}
-        return without_patch(self.result(policy)) | more
+        return fields | {"problem": self.prepared.task.problem_statement, "tests": tests, "transcript": self.transcript}
 
-    def _take(self, answer: ChatAnswer) -> None:
-        """Give an answer to the environment."""
+    def _note(self, answer: ChatAnswer, observation: str, info: dict[str, Any]) -> None:
         try:
             thought, action = parse_action(answer.text)
             command: str | None = action.command
         except MalformedActionError:
             thought, command = "", None
-        observation, _, terminated, truncated, info = self.environment.step(answer.text)
         # Where answers are no commands, only the environment knows which are malformed.
         self.malformed = info.get("malformed", self.malformed + (command is None))
-        self.conversation = tuple(info["messages"])
         self.answers.append(answer)
-        self.transcript.append(
-            {
-                "answer": answer.text,
-                "thought": thought,
-                "action": command,
-                "observation": observation,
-                "finish_reason": answer.finish_reason,
-                "prompt_tokens": answer.prompt_tokens,
-                "completion_tokens": answer.completion_tokens,
-                "logprob": answer.logprob,
-            }
-        )
-        if terminated or truncated:
-            self._end(info, truncated=truncated)
+        step = {"answer": answer.text, "thought": thought, "action": command, "observation": observation}
+        counts = dataclasses.asdict(answer)
+        self.transcript.append(step | {name: counts[name] for name in counts if name != "text"})
 
     def _end(self, info: dict[str, Any], *, truncated: bool) -> None:
         self.verdict = info.get("verdict")
-        score = info.get("score")
-        solved = self.verdict.solved if self.verdict else (None if score is None else score.value)
         ending = info.get("ending") or (Ending.STEP_LIMIT if truncated else Ending.SUBMITTED)
-        unjudged = solved is None and (self.verdict is not None or score is not None)
-        if ending.is_error() or unjudged:
-            why = self.verdict.infrastructure if self.verdict else None
-            self._fail(why or str(info.get("error") or "the environment ended the episode with no reason"))
+        failure = self.verdict.infrastructure if self.verdict and self.verdict.solved is None else None
+        if ending.is_error() or (self.verdict and self.verdict.solved is None):
+            self._fail(failure or str(info.get("error") or "the environment ended the episode with no reason"))
             return
-        self.solved = bool(solved == 1)
-        self.final_answer = info.get("answer")
-        self._finish(ending)
-
-    def _finish(self, ending: Ending) -> None:
         self.ending = ending
-        # At a limit the verdict does not hang on it.
+        # At the step limit the verdict does not hang on it.
         with contextlib.suppress(InfrastructureError):
             self.patch = self.environment.patch()
 
@@ -229,17 +229,9 @@ class Episode:
             yield
         except EngineUnavailableError:
             raise
-        except ContextLengthError:
-            self._finish(Ending.CONTEXT_LIMIT)
         except InfrastructureError as error:
             self._fail(f"{type(error).__name__}: {error}")
-
-
-def without_patch(result: EpisodeResult) -> dict[str, Any]:
-    """A result's fields for ``transcripts.jsonl``."""
-    fields = dataclasses.asdict(result)
-    del fields["patch"]
-    return fields
+            self.close()
 
 
 def _total(values: list[Any]) -> Any:
