@@ -37,7 +37,7 @@ class EpisodeOptions:
     concurrency: int = 4
     """Most episodes at a time."""
     history: int | None = None
-    """Action-observation pairs that a model sees; by default 2 for --policy model, as in training, and all for others."""
+    """Action-observation pairs that a model sees; by default 2 for --policy model, as in training; for others all."""
     observation_chars: int | None = None
     """Longest observation that a model sees; by default 300 for --policy model, and 6000 for others."""
     max_new_tokens: int | None = None

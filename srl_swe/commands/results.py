@@ -123,7 +123,7 @@ def print_episodes(results: Sequence[EpisodeResult]) -> None:
                 f"{sum(result.seconds for result in group) / len(group):.1f}",
             )
         )
-    print_table(["task", "greedy", "drawn", "not judged", "steps", "seconds"], rows)
+    print_table(["task", "greedy", "sampled", "not judged", "steps", "seconds"], rows)
 
 
 def print_summary(found: Summary) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from srl_swe.errors import ConfigError
 from srl_swe.evaluation.lines import read_meta
 from srl_swe.evaluation.runner import META, read_results
 from srl_swe.evaluation.statistics import Interval, bootstrap_mean, mcnemar, paired_difference, sign_flip
-from srl_swe.evaluation.summary import Cluster, fraction_solved, judged_by_task
+from srl_swe.evaluation.summary import Cluster, fraction_solved, judged_by_task, steps_taken
 from srl_swe.records import EpisodeResult
 
 LEVEL = 0.05
@@ -165,13 +165,14 @@ def _others(
     pairs: Sequence[Sequence[Sequence[EpisodeResult]]], clusters: Sequence[str], seed: int
 ) -> tuple[Difference, ...]:
     found = []
-    for name, field in (
-        ("steps", "steps"),
-        ("tokens read", "prompt_tokens"),
-        ("tokens written", "completion_tokens"),
-        ("seconds", "seconds"),
-    ):
-        means = [[_mean([getattr(r, field) for r in results]) for results in side] for side in pairs]
+    quantities: dict[str, Callable[[EpisodeResult], float | None]] = {
+        "steps": steps_taken,
+        "tokens read": lambda result: result.prompt_tokens,
+        "tokens written": lambda result: result.completion_tokens,
+        "seconds": lambda result: result.seconds,
+    }
+    for name, quantity in quantities.items():
+        means = [[_mean(list(map(quantity, results))) for results in side] for side in pairs]
         kept = [(x, y, c) for x, y, c in zip(*means, clusters, strict=True) if x is not None and y is not None]
         if not kept:
             continue

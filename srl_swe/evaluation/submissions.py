@@ -45,7 +45,7 @@ def submissions(results: Sequence[EpisodeResult]) -> list[Prediction]:
             model=result.policy,
             patch=result.patch,
         )
-        for result in results
+        for result in sorted(results, key=lambda result: result.task_id)
         if result.solved is not None
     ]
 

@@ -190,6 +190,11 @@ def scores(results: Sequence[EpisodeResult], *, per_token: bool) -> list[float] 
     return found
 
 
+def steps_taken(result: EpisodeResult) -> int | None:
+    """Answers in an episode; ``None`` where an external agent has not said."""
+    return None if result.exit_code is not None and result.steps == 0 else result.steps
+
+
 def _series(results: Sequence[EpisodeResult], seed: int, cluster: Cluster, same: SameAnswer | None) -> Series:
     tasks = judged_by_task(results)
     repository = {task_id: found[0].repository for task_id, found in tasks.items()}
@@ -209,7 +214,7 @@ def _series(results: Sequence[EpisodeResult], seed: int, cluster: Cluster, same:
         majority_at=at.each(lambda found, k: _majority(found, k, seed, same or _equal)) if _answers(tasks) else (),
         best_by_sum=at.each(lambda found, k: _best(found, k, per_token=False)),
         best_by_mean=at.each(lambda found, k: _best(found, k, per_token=True)),
-        steps=_mean(results, lambda r: r.steps, seed),
+        steps=_mean(results, steps_taken, seed),
         malformed=sum(result.malformed for result in results),
         seconds=_mean(results, lambda r: r.seconds, seed),
         prompt_tokens=_mean(results, lambda r: r.prompt_tokens, seed),
