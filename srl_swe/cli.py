@@ -66,6 +66,7 @@ def _app() -> SubcommandApp:
         mining,
         recording,
         replaying,
+        results,
         sandbox,
         synthesis,
         tasks,
@@ -73,8 +74,8 @@ def _app() -> SubcommandApp:
         training,
     )
 
-    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands = (
-        SubcommandApp() for _ in range(6)
+    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands, result_commands = (
+        SubcommandApp() for _ in range(7)
     )
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
@@ -103,6 +104,10 @@ def _app() -> SubcommandApp:
     app.command(replaying.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
+    result_commands.command(results.summary)
+    result_commands.command(results.compare)
+    result_commands.command(results.predictions)
+    app.command(result_commands, name="results", help="Sum up evaluations, compare two, and write their patches.")
     app.command(name="report")(evaluation.write_report)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from rich.progress import Progress, track
 
-from srl_swe.commands.evaluation import load_policy
+from srl_swe.commands.acting import load_policy
 from srl_swe.commands.output import BAR, console, number, percent
 from srl_swe.commands.suites import prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
