@@ -63,6 +63,7 @@ def _app() -> SubcommandApp:
         experts,
         formats,
         instances,
+        mathematics,
         mining,
         recording,
         replaying,
@@ -74,9 +75,16 @@ def _app() -> SubcommandApp:
         training,
     )
 
-    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands, result_commands = (
-        SubcommandApp() for _ in range(7)
-    )
+    (
+        app,
+        task_commands,
+        mine_commands,
+        expert_commands,
+        model_commands,
+        sandbox_commands,
+        result_commands,
+        math_commands,
+    ) = (SubcommandApp() for _ in range(8))
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
     task_commands.command(tasks.show)
@@ -101,6 +109,10 @@ def _app() -> SubcommandApp:
     expert_commands.command(teaching.from_episodes)
     about = "Record, generate, import, export and show expert trajectories, and cut them into steps."
     app.command(expert_commands, name="experts", help=about)
+    math_commands.command(name="import")(mathematics.import_)
+    math_commands.command(mathematics.generate)
+    math_commands.command(mathematics.check)
+    app.command(math_commands, name="math", help="Make and check suites of maths problems, with experts' solutions.")
     app.command(replaying.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)

@@ -75,11 +75,13 @@ def evaluate_policy(
         seed: Seed of the environments, of the model and of the intervals.
     """
     check_options(policy, model, measure, episodes, endpoint, agent)
-    tasks = read_tasks(suites, split=split, ids=task)
+    tasks = read_tasks(suites, split=split, ids=task, domain=None)
+    if measure != "steps":
+        tasks = _judged(tasks)
     recorded: list[Trajectory] = []
     if policy == "expert" or measure != "episodes":
         recorded = _recorded(tasks, trajectories)
-    if measure != "steps":
+    if measure != "steps" and any(t.domain == "repository" for t in tasks):
         sweep_first(backend)
     actor = Actor(policy=policy, model=model, episodes=episodes, endpoint=endpoint, agent=agent, backend=backend)
     if policy == "model":
@@ -128,6 +130,20 @@ def write_report(run: Positional[Path], *, out: Path | None = None) -> int:
             console().print(f"{folder}: step similarity {number(summary.similarity)}", markup=False)
     console().print(f"written: {path}", markup=False)
     return 0
+
+
+def _judged(tasks: list[Task]) -> list[Task]:
+    """Without the maths problems whose answer nobody knows, which is said.
+
+    Raises:
+        ConfigError: none is left.
+    """
+    judged = [task for task in tasks if task.domain == "repository" or task.answer is not None]
+    if left_out := len(tasks) - len(judged):
+        console(stderr=True).print(f"{left_out} problems left out: nobody knows their answers", style="yellow")
+    if not judged:
+        raise ConfigError("no problem whose answer is known")
+    return judged
 
 
 def _measure_steps(policy: ModelPolicy, recorded: Sequence[Trajectory], out: Path, *, samples: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from srl_swe.environments.actions import parse_action
+from srl_swe.environments.answers import read_answer
 from srl_swe.errors import ContextLengthError, EngineUnavailableError, InfrastructureError, MalformedActionError
 from srl_swe.records import ChatAnswer, Ending, EpisodeResult, Message, PreparedTask, Verdict
 
@@ -40,7 +40,14 @@ Ask = Callable[[tuple[Message, ...], PreparedTask], ChatAnswer]
 def repo_environment(
     prepared: PreparedTask, max_steps: int, *, backend: str = "docker", **arguments: Any
 ) -> Environment:
-    """The environment of a task whose image is already built; ``arguments`` are more of `RepoEnv`'s."""
+    """The environment of a task whose image is already built, or of a maths problem.
+
+    ``arguments`` are more of `RepoEnv`'s.
+    """
+    if prepared.task.domain == "mathematics":
+        from srl_swe.environments.mathematics import MathEnv
+
+        return MathEnv(tasks=[prepared])
     from srl_swe.environments.repo import RepoEnv  # brings the docker client along, half a second of import
 
     return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend, **arguments)
@@ -85,6 +92,8 @@ class Episode:
     """What grading found."""
     patch: str = ""
     """The student's change at the end."""
+    score: float | None = None
+    """The reward at the end; ``None``: there is none."""
     failure: str | None = None
     """What failed that is not the student's doing."""
     started: float = field(default_factory=time.monotonic)
@@ -184,7 +193,8 @@ class Episode:
             completion_tokens=_total([answer.completion_tokens for answer in self.answers]),
             logprob=_total([answer.logprob for answer in self.answers]),
             cost=_total([answer.cost for answer in self.answers]),
-            answer=getattr(self.verdict, "answer", None),
+            answer=(self.verdict.answer or None) if self.verdict else None,
+            score=None if failed else self.score,
         )
 
     def record(self, policy: str) -> dict[str, Any]:
@@ -196,9 +206,11 @@ class Episode:
         return fields | {"problem": self.prepared.task.problem_statement, "tests": tests, "transcript": self.transcript}
 
     def _note(self, answer: ChatAnswer, observation: str, info: dict[str, Any]) -> None:
+        domain = self.prepared.task.domain
+        command: str | None
         try:
-            thought, action = parse_action(answer.text)
-            command: str | None = action.command
+            # A repository's answer needs a thought; `MathEnv` takes solutions without one.
+            thought, command = read_answer(answer.text, domain=domain, require_thought=domain == "repository")
         except MalformedActionError:
             thought, command = "", None
         # Where answers are no commands, only the environment knows which are malformed.
@@ -216,6 +228,7 @@ class Episode:
             self._fail(failure or str(info.get("error") or "the environment ended the episode with no reason"))
             return
         self.ending = ending
+        self.score = info["score"].value if info.get("score") else None
         # At the step limit the verdict does not hang on it.
         with contextlib.suppress(InfrastructureError):
             self.patch = self.environment.patch()

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from srl_swe.environments.actions import parse_action
+from srl_swe.environments.answers import read_answer
 from srl_swe.errors import MalformedActionError
 from srl_swe.evaluation.steps import mean_similarity
+from srl_swe.records import Domain
 from srl_swe.rewards.similarity import matching_blocks
 
 SHOWN_CHARS = 3_000
@@ -142,23 +143,23 @@ def _step(instance_id: str, records: Mapping[str, dict[str, Any]], change: float
 
 
 def _phase(phase: str, record: dict[str, Any]) -> PhaseAnswers:
-    expert, samples = record["expert_action"], record["samples"]
+    expert, samples, domain = record["expert_action"], record["samples"], record.get("domain", "repository")
     shown = record.get("greedy") or samples[0]
     return PhaseAnswers(
         phase=phase,
         kind="most likely answer" if record.get("greedy") else "first sample",
-        first=_answer(shown, expert),
-        others=tuple(_answer(sample, expert) for sample in samples),
+        first=_answer(shown, expert, domain),
+        others=tuple(_answer(sample, expert, domain) for sample in samples),
         mean=mean_similarity(record),
         well_formed=sum(bool(sample["well_formed"]) for sample in samples),
     )
 
 
-def _answer(sample: Mapping[str, Any], expert_action: str) -> Answer:
+def _answer(sample: Mapping[str, Any], expert_action: str, domain: Domain) -> Answer:
     thought, action, note = "", str(sample["text"]), ""
     try:
-        thought, parsed = parse_action(sample["text"])
-        action = parsed.command.strip()  # what is scored is the stripped command
+        thought, action = read_answer(sample["text"], domain=domain)
+        action = action.strip()  # what is scored is the stripped action
     except MalformedActionError as error:
         note = str(error)
     expert = expert_action.strip()

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from srl_swe.errors import ConfigError, TrajectoryError
 from srl_swe.files import replacing, write_atomically
-from srl_swe.records import Message, Split, StepInstance, Trajectory
+from srl_swe.records import Domain, Message, Split, StepInstance, Trajectory
 
 SCHEMA_VERSION = 1
 """The value of each line's ``schema`` key."""
@@ -170,6 +170,8 @@ def format_instance(instance: StepInstance) -> bytes:
         "step": instance.step,
         "messages": instance.messages,
     }
+    if instance.domain != "repository":
+        record["domain"] = instance.domain
     return (json.dumps(record, ensure_ascii=False) + "\n").encode()
 
 
@@ -203,8 +205,11 @@ def _parse(line: bytes, *, where: str) -> StepInstance:
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise TrajectoryError(f"{where}: not valid JSON: {error}") from error
-    if not isinstance(record, dict) or record.keys() != _FIELDS:
-        raise TrajectoryError(f"{where}: expected an object with exactly {', '.join(sorted(_FIELDS))}")
+    if not isinstance(record, dict) or record.keys() - {"domain"} != _FIELDS:
+        raise TrajectoryError(f"{where}: expected an object with exactly {', '.join(sorted(_FIELDS))} (and domain)")
+    domain = record.get("domain", "repository")
+    if domain not in get_args(Domain):
+        raise TrajectoryError(f"{where}: domain: expected {' or '.join(get_args(Domain))}, found {domain!r}")
     if record["schema"] != SCHEMA_VERSION:
         raise TrajectoryError(f"{where}: schema: expected {SCHEMA_VERSION}, found {record['schema']!r}")
     for name in _TEXTS:
@@ -217,7 +222,8 @@ def _parse(line: bytes, *, where: str) -> StepInstance:
     messages = record["messages"]
     if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
         raise TrajectoryError(f"{where}: messages: expected a non-empty list of objects with role and content")
-    return StepInstance(**{name: record[name] for name in _TEXTS}, step=record["step"], messages=tuple(messages))
+    texts = {name: record[name] for name in _TEXTS}
+    return StepInstance(**texts, step=record["step"], messages=tuple(messages), domain=domain)
 
 
 def _is_message(value: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srl_swe.environments.actions import format_answer
+from srl_swe.environments.answers import write_answer
 from srl_swe.errors import ConfigError
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
@@ -101,7 +101,8 @@ def encode_steps(
         if len(prompt_ids) > max_prompt_tokens:
             too_long += 1
             continue
-        answer = format_answer(instance.expert_thought or NO_THOUGHT, instance.expert_action)
+        thought = instance.expert_thought or NO_THOUGHT
+        answer = write_answer(thought, instance.expert_action, domain=instance.domain)
         answer_ids = encode_answer(tokenizer, answer)
         encoded.append(EncodedInstance(instance=instance, prompt_ids=prompt_ids, answer_ids=answer_ids))
     if not encoded:

@@ -91,7 +91,7 @@ class StepReward:
         ]
 
     def _rollout(self, encoded: EncodedInstance, group: int, completion: Completion) -> Rollout:
-        score = self._score(completion.text, encoded.instance.expert_action)
+        score = self._score(completion.text, encoded.instance)
         ending = Ending.SUBMITTED if score.parts["well_formed"] else Ending.MALFORMED
         return Rollout(
             instance_id=encoded.instance.instance_id,
@@ -103,10 +103,10 @@ class StepReward:
             ending=ending if completion.finished else Ending.TOKEN_LIMIT,
         )
 
-    def _score(self, text: str, expert_action: str) -> Score:
+    def _score(self, text: str, instance: StepInstance) -> Score:
         if self.config.unit == "trajectory":
-            return score_actions(text, (expert_action,), autojunk=self.config.autojunk)
-        return score_action(text, expert_action, autojunk=self.config.autojunk)
+            return score_actions(text, (instance.expert_action,), autojunk=self.config.autojunk)
+        return score_action(text, instance.expert_action, autojunk=self.config.autojunk, domain=instance.domain)
 
 
 def prepare_step_reward(config: TrainConfig) -> Callable[[LoadedModel, Engine], StepReward]:
