@@ -247,8 +247,9 @@ def load_policy(
     """
     from srl_swe.policies.models import DEFAULT_MODEL, load_model
     from srl_swe.policies.transformers_engine import TransformersEngine
+    from srl_swe.training.checkpoint import model_source
 
-    loaded = load_model(model or DEFAULT_MODEL)
+    loaded = load_model(model_source(model or DEFAULT_MODEL))
     engine = TransformersEngine(loaded, seed=seed)
     return ModelPolicy(
         name or loaded.name, engine, loaded.tokenizer, Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
