@@ -64,6 +64,7 @@ def _app() -> SubcommandApp:
         formats,
         instances,
         mining,
+        report,
         sandbox,
         synthesis,
         tasks,
@@ -101,7 +102,7 @@ def _app() -> SubcommandApp:
     app.command(experts.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
-    app.command(name="report")(evaluation.write_report)
+    app.command(report.report)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")

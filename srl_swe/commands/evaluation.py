@@ -1,4 +1,4 @@
-"""``srl-swe eval`` and ``srl-swe report``."""
+"""``srl-swe eval``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional
 
 from srl_swe.commands.experts import load_trajectories
 from srl_swe.commands.output import console, number, percent, print_table, verdict
@@ -124,25 +123,6 @@ def print_results(results: Sequence[EpisodeResult]) -> None:
     console().print(f"solved {solved} of {len(judged)}: {percent(solve_rate(results))} (95% interval)", markup=False)
     if lost := len(results) - len(judged):
         console(stderr=True).print(f"{lost} could not be judged; the same command tries them again", style="yellow")
-
-
-def write_report(run: Positional[Path], *, out: Path | None = None) -> int:
-    """Write one self-contained HTML page about a run, or about one evaluation.
-
-    Args:
-        run: The run's folder: metrics.jsonl, before/, warm/, after/ (any of them), or an evaluation's folder.
-        out: The page; report.html in the run's folder by default.
-    """
-    from srl_swe.evaluation import report, steps
-
-    path = report.write_report(run, out)
-    folders = [run / phase for phase in report.PHASES] + [run]
-    for folder in folders:
-        if records := steps.read_steps(folder):
-            summary = steps.summarise_steps(records)
-            console().print(f"{folder}: step similarity {number(summary.similarity)}", markup=False)
-    console().print(f"written: {path}", markup=False)
-    return 0
 
 
 def _scripted(name: PolicyName, tasks: Sequence[Task], recorded: Sequence[Trajectory]) -> Policy:

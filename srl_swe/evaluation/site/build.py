@@ -31,7 +31,7 @@ from srl_swe.files import write_atomically
 
 STATIC = ("site.css", "site.js", "live.js")
 _COLOURS = (0, 1, 2, 3, 6, 7, 4)
-_PHASE_COLOURS = {"before": 5, "base": 5, "warm": 1, "warmup": 1, "after": 0}
+_PHASE_COLOURS = {"before": 5, "base": 5, "warm": 1, "after": 0}
 _MARK = "made-by-srl-swe-report.txt"
 
 
@@ -75,8 +75,8 @@ def write_site(sources: Sources, out: Path, *, title: str | None = None, live: b
     if not (sources.runs or sources.trajectories or sources.instances):
         raise ConfigError("nothing to report: name the folder of a run, or a file of trajectories")
     _check_place(out)
-    found = find(sources.runs)
-    colours = _colours([e.arm for e in found.evaluations] + [t.arm for t in found.trainings])
+    found = find(sources.runs, may_be_empty=live)
+    colours = _colours(found)
     arms = numbers.arm_numbers(found.evaluations)
     write_atomically(out / _MARK, f"srl-swe {__version__}: this folder is replaced by `srl-swe report`\n")
     browsing = _write_collections(sources, found, out)
@@ -116,13 +116,19 @@ def _title(sources: Sources) -> str:
     return ", ".join(named[:3]) + (" …" if len(named) > 3 else "")
 
 
-def _colours(arms: Sequence[str]) -> dict[str, int]:
-    """A colour an arm; the phases of a run have their own."""
+def _colours(found: Found) -> dict[str, int]:
+    """A colour an arm: the phases of a run have their own, and what was trained has that of its evaluation."""
+    arms = list(dict.fromkeys(e.arm for e in found.evaluations))
     colours: dict[str, int] = {}
-    for arm in dict.fromkeys(arms):
+    for arm in arms:
         own = _PHASE_COLOURS.get(arm.rpartition("/")[2])
+        if own is not None and own not in colours.values():
+            colours[arm] = own
+    for arm in [*arms, *dict.fromkeys(t.arm for t in found.trainings)]:
+        evaluated = [f"{arm}/after", arm.removesuffix("up"), "after"]  # warmup is evaluated as warm, a run as after
+        known = [colours[name] for name in evaluated if name in colours]
         free = [c for c in _COLOURS if c not in colours.values()] or list(_COLOURS)
-        colours[arm] = own if own is not None and own not in colours.values() else free[0]
+        colours.setdefault(arm, known[0] if known and arm not in arms else free[0])
     return colours
 
 
@@ -144,7 +150,7 @@ def _write_collections(sources: Sources, found: Found, out: Path) -> _Browsing:
 
 
 def _actions(sources: Sources, trainings: Sequence[Training]) -> dict[str, str]:
-    """The experts' actions: of the files named, and of those that the runs were trained on, where they are still there."""
+    """The experts' actions: of the files named, and of those that runs were trained on, where they are still there."""
     actions: dict[str, str] = {}
     trained_on = dict.fromkeys(
         Path(name)
@@ -195,9 +201,7 @@ def _write_overview(
     )
 
 
-def _write_training(
-    site: Site, trainings: Sequence[Training], colours: Mapping[str, int], browsing: _Browsing
-) -> None:
+def _write_training(site: Site, trainings: Sequence[Training], colours: Mapping[str, int], browsing: _Browsing) -> None:
     groups = curves.curve_groups(trainings, colours, browsing.rollouts.intervals())
     site.write(
         "training",
@@ -236,6 +240,7 @@ def _legend(trainings: Sequence[Training], colours: Mapping[str, int]) -> list[d
             "colour": colours[arm],
             "seeds": len(runs),
             "updates": ", ".join(dict.fromkeys(str(len(run.metrics)) for run in runs)),
+            "one": all(len(run.metrics) == 1 for run in runs),
             "stages": ", ".join(dict.fromkeys(str(r.get("stage", "")) for run in runs for r in run.metrics[-1:])),
         }
         for arm, runs in arms.items()

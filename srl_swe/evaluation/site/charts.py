@@ -1,4 +1,4 @@
-"""Pictures as inline SVG that take their colours from the style sheet, in light and in dark, and scale with the page."""
+"""Pictures as inline SVG: colours come from the style sheet, in light and in dark, and they scale with the page."""
 
 from __future__ import annotations
 
@@ -77,7 +77,8 @@ def interval_chart(title: str, rows: Sequence[tuple[str, Interval, int]], *, rat
         parts.append(
             f'<text class="name" x="8" y="{middle - 9}">{escape(clean(shorten(label, 34)))}</text>'
             f'<text class="value" x="{WIDTH - 8}" y="{middle - 9}" text-anchor="end">{spoken(interval, rates)}</text>'
-            f'<line class="whisker s{colour}" x1="{scale(low):.1f}" x2="{scale(high):.1f}" y1="{middle}" y2="{middle}"/>'
+            f'<line class="whisker s{colour}" x1="{scale(low):.1f}" x2="{scale(high):.1f}"'
+            f' y1="{middle}" y2="{middle}"/>'
             f'<circle class="dot s{colour}" cx="{scale(interval.value):.1f}" cy="{middle}" r="4.5"/>'
         )
     said = "; ".join(f"{label} {spoken(interval, rates)}" for label, interval, _ in shown)
@@ -91,7 +92,8 @@ def whisker(interval: Interval, colour: int) -> Markup:
     scale = _scale(0, 1, 4, 96)
     return Markup(
         '<svg class="spark" viewBox="0 0 100 12" aria-hidden="true"><line class="grid" x1="4" x2="96" y1="6" y2="6"/>'
-        f'<line class="whisker s{colour}" x1="{scale(interval.low):.1f}" x2="{scale(interval.high):.1f}" y1="6" y2="6"/>'
+        f'<line class="whisker s{colour}" x1="{scale(interval.low):.1f}" x2="{scale(interval.high):.1f}"'
+        ' y1="6" y2="6"/>'
         f'<circle class="dot s{colour}" cx="{scale(interval.value):.1f}" cy="6" r="3.5"/></svg>'
     )
 
@@ -100,11 +102,14 @@ def spoken(interval: Interval, rates: bool) -> str:
     """A value and its interval in words."""
     if not interval:
         return "no data"
-    value = f"{interval.value:.1%}" if rates else f"{interval.value:.3g}"
-    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return value
-    low, high = (f"{end:.1%}" if rates else f"{end:.3g}" for end in (interval.low, interval.high))
-    return f"{value} [{low}, {high}]"
+    form = ".1%" if rates else ".3f" if abs(interval.value) < 100 else ",.0f"
+    value, low, high = (minus(format(end, form)) for end in interval)
+    return f"{value} [{low}, {high}]" if math.isfinite(interval.low) and math.isfinite(interval.high) else value
+
+
+def minus(number: str) -> str:
+    """A number in words with a true minus sign."""
+    return number.replace("-", "−")
 
 
 def shorten(text: str, limit: int) -> str:
@@ -116,8 +121,8 @@ def shorten(text: str, limit: int) -> str:
 def ticks(low: float, high: float, count: int, *, whole: bool = False) -> list[float]:
     """Round numbers that enclose [low, high], about ``count`` steps of 1, 2 or 5 times a power of ten."""
     if high - low < 1e-12 * max(1.0, abs(high)):
-        pad = abs(high) / 2 or 0.5
-        low, high = (low, high + 1) if whole else (low - pad, high + pad)
+        pad = abs(high) / 2
+        low, high = (low, high + 1) if whole else (0.0, 1.0) if 0 <= low <= 1 else (low - pad, high + pad)
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
@@ -157,7 +162,9 @@ def _line(series: Series, x_scale: _Scale, y_scale: _Scale) -> str:
     dots = ""
     if len(places) <= _MOST_DOTS:
         dots = "".join(
-            f'<circle class="dot s{series.colour}" cx="{x:.1f}" cy="{y:.1f}" r="1.9"/>' for x, y in places
+            f'<circle class="dot s{series.colour}" cx="{x:.1f}" cy="{y:.1f}" r="1.9"><title>'
+            f"{escape(clean(series.label))}, {at:g}: {spoken(value, rates=False)}</title></circle>"
+            for (x, y), (at, value) in zip(places, series.points, strict=True)
         )
     return f'<polyline class="line s{series.colour}" points="{path}"/>{dots}'
 
@@ -172,7 +179,7 @@ def _tick(value: float, all_ticks: Sequence[float]) -> str:
     if max(map(abs, all_ticks)) >= 100_000 or step < 0.0005:
         return "0" if abs(value) < step / 1000 else f"{value:.0e}"
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return f"{value + 0.0:.{digits}f}"
+    return minus(f"{value + 0.0:.{digits}f}")
 
 
 def _svg(height: int, label: str, parts: Sequence[str]) -> Markup:

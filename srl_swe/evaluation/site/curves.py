@@ -6,13 +6,13 @@ With several the line is their mean and the band goes from the lowest to the hig
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from srl_swe.evaluation.site.charts import Series
 from srl_swe.evaluation.site.runs import Training, as_number
-from srl_swe.evaluation.statistics import Interval
+from srl_swe.evaluation.statistics import NO_DATA, Interval
 
 _NAMES = {
     "Reward": {
@@ -85,11 +85,7 @@ def curve_groups(
     groups: dict[str, list[Curve]] = {name: [] for name in (*_NAMES, _OTHER)}
     for key in keys:
         group, title = known.get(key, (_OTHER, key.replace("_", " ")))
-        series = arm_series(
-            trainings,
-            colours,
-            lambda t, key=key: _with_intervals(_points(t, key), intervals.get(t.label, {}).get(key, {})),  # type: ignore[misc]
-        )
+        series = arm_series(trainings, colours, partial(_intervals, key=key, known=intervals))
         if series:
             groups[group].append(Curve(title=title, series=series))
     return [(name, curves) for name, curves in groups.items() if curves]
@@ -135,9 +131,12 @@ def _kept(record: Mapping[str, object]) -> float | None:
     return kept / sampled if kept is not None and sampled else None
 
 
-def _with_intervals(points: Mapping[int, float], known: Mapping[int, Interval]) -> dict[int, Interval]:
-    nothing = Interval(math.nan, math.nan, math.nan)
-    return {x: Interval(y, *known.get(x, nothing)[1:]) for x, y in points.items()}
+def _intervals(
+    training: Training, *, key: str, known: Mapping[str, Mapping[str, Mapping[int, Interval]]]
+) -> list[tuple[int, Interval]]:
+    """The values, each with its ends where the rollouts tell them."""
+    ends = known.get(training.label, {}).get(key, {})
+    return [(x, Interval(y, *ends.get(x, NO_DATA)[1:])) for x, y in _points(training, key).items()]
 
 
 def _thinned(points: list[tuple[int, Interval]]) -> list[tuple[float, Interval]]:

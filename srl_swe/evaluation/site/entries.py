@@ -113,7 +113,13 @@ class Row:
 
 
 def marked_part(
-    title: str, text: str, expert: str, *, tags: Sequence[tuple[str, Tone]] = (), domain: str = "repository", **more: Any
+    title: str,
+    text: str,
+    expert: str,
+    *,
+    tags: Sequence[tuple[str, Tone]] = (),
+    domain: str = "repository",
+    **more: Any,
 ) -> Part:
     """An answer beside the expert's action, with the blocks that its similarity counts."""
     thought, action, problem = read_answer(text, domain=domain)

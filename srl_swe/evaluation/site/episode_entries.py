@@ -36,7 +36,9 @@ def write_episodes(evaluations: Sequence[Evaluation], out: Path, tallies: dict[s
             steps = [step for step in steps if isinstance(step, dict)]
             tally = tallies.setdefault(evaluation.arm, ThoughtTally())
             for step in steps:
-                tally.add(str(step.get("thought") or ""), str(record.get("task_id")), length=len(str(step.get("answer", ""))))
+                tally.add(
+                    str(step.get("thought") or ""), str(record.get("task_id")), length=len(str(step.get("answer", "")))
+                )
             collection.add(_row(evaluation, record, len(steps)), _entry(evaluation, record, steps))
     collection.close()
     return collection

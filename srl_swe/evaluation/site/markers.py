@@ -14,9 +14,9 @@ from srl_swe.evaluation.statistics import NO_DATA, Interval, bootstrap_mean
 
 PHRASES: dict[str, tuple[str, ...]] = {
     "planning": (
-        "first,", "first i", "first of all", "then i", "next,", "next i", "after that,", "finally,", "my plan", "the plan", "step by step",
-        "i will", "i'll", "i need to", "i should", "i have to", "i want to", "let me", "let us", "let's", "to start",
-        "start by", "begin by", "before i", "before changing", "the next step",
+        "first,", "first i", "first of all", "then i", "next,", "next i", "after that,", "finally,", "my plan",
+        "the plan", "step by step", "i will", "i'll", "i need to", "i should", "i have to", "i want to", "let me",
+        "let us", "let's", "to start", "start by", "begin by", "before i", "before changing", "the next step",
     ),
     "checking": (
         "check", "double-check", "double check", "verify", "confirm", "make sure", "run the tests", "run the test",
@@ -24,9 +24,10 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "it works", "still fails", "still passes", "does it pass",
     ),
     "revising": (
-        "wait,", "wait.", "wait:", "actually", "instead", "however", "on second thought", "that is wrong", "that's wrong", "not right",
-        "i was wrong", "mistake", "my mistake", "oops", "hmm", "try again", "try another", "another way", "undo",
-        "revert", "go back", "that did not work", "that didn't work", "did not help", "rather than", "reconsider",
+        "wait,", "wait.", "wait:", "actually", "instead", "however", "on second thought", "that is wrong",
+        "that's wrong", "not right", "i was wrong", "mistake", "my mistake", "oops", "hmm", "try again",
+        "try another", "another way", "undo", "revert", "go back", "that did not work", "that didn't work",
+        "did not help", "rather than", "reconsider",
     ),
 }  # fmt: skip
 """By kind. The report shows this list."""

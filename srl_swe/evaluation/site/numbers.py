@@ -95,7 +95,7 @@ def repository_rows(arms: Sequence[ArmNumbers]) -> list[dict[str, Any]]:
 
 
 def findings(arms: Sequence[ArmNumbers]) -> list[str]:
-    """What the numbers show, and do not show, in sentences: each phase against the one before, else against the first."""
+    """What the numbers do and do not show, in sentences: each phase against the one before, else against the first."""
     in_phases = all(arm.name.rpartition("/")[2] in PHASES for arm in arms)
     pairs = itertools.pairwise(arms) if in_phases else ((arms[0], arm) for arm in arms[1:])
     found = []

@@ -41,8 +41,9 @@ BROWSED = (
     Browsed(
         name="steps",
         title="Steps",
-        about="Held-out steps of expert trajectories: what each model answered beside what the expert did. Marked are"
-        " the matching blocks, whose characters are what the similarity counts. First and last evaluation are compared.",
+        about="Held-out steps of expert trajectories: what each model answered beside what the expert did. Marked"
+        " are the matching blocks, whose characters are what the similarity counts. The first and the last"
+        " evaluation are compared.",
         noun="steps",
     ),
     Browsed(
@@ -129,7 +130,7 @@ def number_cell(interval: Interval, form: str = ".3f") -> Markup:
 def _cell(interval: Interval, form: str) -> Markup:
     if not interval:
         return Markup('<span class="none">–</span>')
-    value, low, high = (format(end, form) for end in interval)
+    value, low, high = (charts.minus(format(end, form)) for end in interval)
     ends = f"{low} to {high}" if math.isfinite(interval.low) else "one task"
     return Markup('{}<span class="ends">{}</span>').format(value, ends)
 

@@ -139,7 +139,9 @@ def _part(number: int, answer: dict[str, Any], expert: str | None) -> Part:
     named = [("reward", answer.get("reward")), *(parts.items() if isinstance(parts, dict) else ())]
     scores = tuple((str(name), value) for name, v in named if (value := as_number(v)) is not None)
     title = f"Answer {number}"
-    details = [f"{answer[key]} {word}" for key, word in (("tokens", "tokens"),) if as_number(answer.get(key)) is not None]
+    details = [
+        f"{answer[key]} {word}" for key, word in (("tokens", "tokens"),) if as_number(answer.get(key)) is not None
+    ]
     if ending := answer.get("ending"):
         details.append(str(ending))
     tags = tuple((detail, "plain") for detail in details)

@@ -108,8 +108,12 @@ class Found:
         return bool(self.evaluations or self.trainings)
 
 
-def find(runs: Sequence[Path]) -> Found:
+def find(runs: Sequence[Path], *, may_be_empty: bool = False) -> Found:
     """Look for evaluations and training runs in the folders named and below them.
+
+    Args:
+        runs: The folders.
+        may_be_empty: Whether a folder may hold nothing yet.
 
     Raises:
         ConfigError: a folder is missing or holds nothing, or a file is not what it should be.
@@ -136,7 +140,7 @@ def find(runs: Sequence[Path]) -> Found:
                 trainings.append((place, _training(folder, label, arm)))
             if summary := read_meta(folder / "summary.json"):
                 summaries.append((label, summary))
-        if len(evaluations) + len(trainings) == before:
+        if len(evaluations) + len(trainings) == before and not may_be_empty:
             expected = ", ".join((METRICS, RESULTS, STEPS))
             raise ConfigError(f"{run}: nothing to report; expected {expected}, in it or in folders below it")
     return Found(

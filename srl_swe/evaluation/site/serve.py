@@ -1,4 +1,4 @@
-"""A report that follows a run: served on this machine alone, and written again when a file that it is made of changes."""
+"""A report that follows a run: served on this machine alone, and written again when a file that it reads changes."""
 
 from __future__ import annotations
 
@@ -29,11 +29,17 @@ class LiveSite:
     Args:
         sources: What it is about.
         out: Where it is written.
+        title: Its name.
         on_error: Told why a report could not be written; the one before stays.
+
+    Raises:
+        SrlSweError: the first report cannot be written.
     """
 
-    def __init__(self, sources: Sources, out: Path, on_error: Callable[[str], None]) -> None:
-        self.sources, self.out, self.on_error = sources, out, on_error
+    def __init__(
+        self, sources: Sources, out: Path, *, title: str | None = None, on_error: Callable[[str], None]
+    ) -> None:
+        self.sources, self.out, self.title, self.on_error = sources, out, title, on_error
         self._lock = threading.Lock()
         self._written, self._next, self._number = "", 0.0, 0
         self._refresh()
@@ -54,7 +60,7 @@ class LiveSite:
     def _refresh(self) -> None:
         state, start = self._state(), time.monotonic()
         try:
-            write_site(self.sources, self.out, live=True)
+            write_site(self.sources, self.out, title=self.title, live=True)
             self._written, self._number = state, self._number + 1
         finally:
             now = time.monotonic()
@@ -99,7 +105,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.site = site
         super().__init__(*args, directory=os.fspath(site.out), **more)
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         # A page of another origin could have its name point here, and would then be let read what we answer.
         if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
             self.send_error(403, "only for 127.0.0.1 and localhost")

@@ -1,4 +1,4 @@
-"""How much is thought, and what kind of thing, by evaluation and over training; and what answers cost against the base."""
+"""How much is thought, what kind of thing, by evaluation and over training; what answers cost against the base."""
 
 from __future__ import annotations
 
@@ -69,10 +69,8 @@ def use_rows(arms: Sequence[ArmNumbers], thoughts: Sequence[ThoughtRow]) -> list
     return sorted(rows, key=lambda row: list(bases).index(row.what))
 
 
-def thought_curves(
-    trainings: Sequence[Training], colours: Mapping[str, int], rollouts: RolloutNumbers
-) -> list[Curve]:
-    """Over the updates: words of a thought, phrases of each kind an answer, tokens an answer against the first update."""
+def thought_curves(trainings: Sequence[Training], colours: Mapping[str, int], rollouts: RolloutNumbers) -> list[Curve]:
+    """Over the updates: words of a thought, phrases of each kind in it, tokens of an answer by the first update's."""
 
     def of(value: Callable[[UpdateNumbers, UpdateNumbers], Interval]) -> tuple[Series, ...]:
         def points(training: Training) -> Iterator[tuple[int, Interval]]:

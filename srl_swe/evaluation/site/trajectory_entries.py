@@ -1,4 +1,4 @@
-"""Expert trajectories and step instances to browse, with what is known of each step: rewards, drift, the students' scores."""
+"""Expert trajectories and step instances to browse, with what is known of each step: rewards, drift, scores."""
 
 from __future__ import annotations
 
@@ -159,9 +159,7 @@ def _entry(trajectory: Trajectory, replay: _Replay | None, scores: Mapping[str, 
     )
 
 
-def _part(
-    k: int, step: Step, replay: _Replay | None, is_slip: bool, students: Sequence[tuple[str, float]]
-) -> Part:
+def _part(k: int, step: Step, replay: _Replay | None, is_slip: bool, students: Sequence[tuple[str, float]]) -> Part:
     tags: list[tuple[str, Tone]] = []
     if not step.runnable:
         tags.append(("cannot run: text only", "warn"))

@@ -35,9 +35,9 @@ const srlSite = (() => {
   }
 
   function select(name, options) {
-    const chosen = make("select", { name });
+    const id = "by-" + name.toLowerCase(), chosen = make("select", { id });
     for (const [text, value] of options) chosen.append(make("option", { value }, text));
-    $("tools").append(make("label", {}, name, chosen));
+    $("tools").append(make("div", { class: "field" }, make("label", { for: id }, name), chosen));
     return chosen;
   }
 
@@ -65,7 +65,9 @@ const srlSite = (() => {
       if (number === current()) link.setAttribute("aria-current", "true");
       return make("li", {}, link);
     });
+    const focused = $("list").contains(document.activeElement) ? document.activeElement.hash : null;
     $("list").replaceChildren(...items);
+    if (focused) $("list").querySelector(`a[href="${focused}"]`)?.focus();
     const noun = $("tools").dataset.noun, last = Math.min(first + PER_PAGE, shown.length);
     const part = shown.length > PER_PAGE ? `, ${first + 1} to ${last} shown` : "";
     const of = shown.length === list.rows.length ? "" : ` of ${list.rows.length.toLocaleString("en")}`;
@@ -132,7 +134,7 @@ const srlSite = (() => {
   function part(one) {
     const section = make("section", { class: "part", tabindex: "-1" });
     const title = [one.title, ...(one.tags || []).map(([text, tone]) => make("span", { class: "tag " + tone }, text))];
-    const scores = (one.scores || []).map(([name, value]) => `${name} ${value.toFixed(3)}`).join(" · ");
+    const scores = (one.scores || []).map(([name, value]) => `${name} ${value.toFixed(3).replace("-", "−")}`).join(" · ");
     if (scores) title.push(make("span", { class: "scores" }, scores));
     const body = [];
     if (one.thought) body.push(make("p", { class: "thought" }, one.thought));
@@ -140,7 +142,7 @@ const srlSite = (() => {
     else if (one.action) body.push(make("h4", {}, one.actionName), make("pre", { tabindex: "0" }, one.action));
     if (one.observation) body.push(folded("Observation", one.observation));
     for (const [name, text] of one.texts || []) body.push(folded(name, text));
-    if (one.folded) section.append(make("details", {}, make("summary", {}, ...title), ...body));
+    if (one.folded) section.append(make("details", { class: "whole" }, make("summary", {}, ...title), ...body));
     else section.append(make("h3", {}, ...title), ...body);
     return section;
   }
