@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
-from site_samples import BROKEN, EVIL, write_evaluation, write_experts, write_lines, write_run
+from site_samples import BROKEN, EVIL, write_evaluation, write_experts, write_lines, write_run, write_training
 
 from srl_swe.evaluation.site.build import Sources, write_site
+from srl_swe.evaluation.site.serve import LiveSite, make_server
 from srl_swe.experts.dataset import write_instances
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
@@ -53,7 +55,7 @@ class Visit:
         self.context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=phone)
         self.page = self.context.new_page()
         self.page.set_default_timeout(10_000)
-        self.wrong, self.asked = [], []
+        self.wrong, self.asked, self.allowed = [], [], ("file://", "data:")
         self.page.on("console", lambda message: self.wrong.append(message.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.wrong.append(dialog.message), dialog.dismiss()))
@@ -67,7 +69,7 @@ class Visit:
         self.context.close()
         if error[0] is None:
             assert self.wrong == []
-            assert all(url.startswith(("file://", "data:")) for url in self.asked)
+            assert all(url.startswith(self.allowed) for url in self.asked)
 
     def open(self, site, name):
         self.page.goto(f"file://{site}/{name}")
@@ -257,3 +259,34 @@ def test_a_part_of_the_report_that_is_gone(visit, site, tmp_path):
     page.locator("#entry .bad").wait_for()
     assert "episodes-1.js cannot be read" in page.locator("#entry").inner_text()
     visit.wrong.clear()
+
+
+def test_a_live_page_takes_over_what_is_new(visit, tmp_path):
+    run = tmp_path / "run"
+    write_training(run, updates=3)
+    live = LiveSite(Sources(runs=(run,)), tmp_path / "out", on_error=visit.wrong.append)
+    server = make_server(live, 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        visit.allowed = (address, "data:")
+        page = visit.page
+        page.goto(f"{address}/index.html")
+        page.get_by_text("Live.").wait_for()
+        browsing = visit.context.new_page()
+        browsing.goto(f"{address}/rollouts.html#1")
+        browsing.get_by_text("Live.").wait_for()
+        assert "3 of 20" in page.locator("main").inner_text()
+        page.evaluate("window.stayed = true")
+        write_training(run, updates=4)
+        page.get_by_text("4 of 20").wait_for(timeout=30_000)
+        assert page.evaluate("window.stayed")
+        browsing.get_by_text("There is news").wait_for(timeout=30_000)
+        browsing.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    page.get_by_text("The server has stopped").wait_for(timeout=30_000)
+    visit.wrong = [text for text in visit.wrong if "ERR_CONNECTION_REFUSED" not in text and "version.txt" not in text]
