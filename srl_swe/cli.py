@@ -67,6 +67,7 @@ def _app() -> SubcommandApp:
         mining,
         recording,
         replaying,
+        report,
         results,
         sandbox,
         synthesis,
@@ -120,7 +121,7 @@ def _app() -> SubcommandApp:
     result_commands.command(results.compare)
     result_commands.command(results.predictions)
     app.command(result_commands, name="results", help="Sum up evaluations, compare two, and write their patches.")
-    app.command(name="report")(evaluation.write_report)
+    app.command(report.report)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")

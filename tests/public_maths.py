@@ -111,5 +111,5 @@ ROWS: dict[str, dict[str, Any]] = {
     "columns": {"question": "What is 6 times 7?", "answer": "42"},
 }  # fmt: skip
 
-SPLITS = {name: "train" for name in ("gsm8k", "math", "columns")}
+SPLITS = dict.fromkeys(("gsm8k", "math", "columns"), "train")
 """For rows that do not say themselves."""

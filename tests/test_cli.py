@@ -170,16 +170,23 @@ def test_no_engine(tmp_path, suite):
 
 
 def test_report(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"stage": "srl", "update": 1, "loss": 0.5}) + "\n")
-    assert "report.html" in run("report", tmp_path).stdout
-    assert "<svg" in (tmp_path / "report.html").read_text()
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "metrics.jsonl").write_text(json.dumps({"stage": "srl", "update": 1, "loss": 0.5}) + "\n")
+    assert "report/index.html" in run("report", run_folder).stdout
+    assert "<svg" in (run_folder / "report" / "training.html").read_text()
+    experts = ("--trajectories", "trajectories/starter.heldout.jsonl", "--title", "All of it")
+    assert "all/index.html" in run("report", run_folder, *experts, "--out", tmp_path / "all").stdout
+    assert "All of it" in (tmp_path / "all" / "trajectories.html").read_text()
     assert run("report", tmp_path / "none", code=2).stderr.startswith("error: ")
+    assert "--out: name the folder" in run("report", code=2).stderr
+    assert "--out: name the folder" in run("report", run_folder, run_folder, code=2).stderr
 
 
-def test_report_on_a_full_disk(tmp_path):
+def test_report_where_nothing_can_be_written(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"stage": "srl", "update": 1, "loss": 0.5}) + "\n")
     (tmp_path / "file").write_text("")
-    error = run("report", tmp_path, "--out", tmp_path / "file" / "page.html", code=2).stderr
+    error = run("report", tmp_path, "--out", tmp_path / "file" / "site", code=2).stderr
     assert "cannot be written" in error
     assert len(error.splitlines()) == 1
 
@@ -244,7 +251,7 @@ def test_evaluate_gold_and_nothing(tmp_path, suite):
     assert "this folder holds results with episodes.policy" in mixed
     nothing = run("eval", "--policy", "nothing", "--task", "one", "--out", tmp_path / "nothing", suite).stdout
     assert "solved 0 of 1" in nothing
-    assert "report.html" in run("report", tmp_path / "gold").stdout
+    assert "index.html" in run("report", tmp_path / "gold").stdout
     compared = run("results", "compare", tmp_path / "nothing", tmp_path / "gold").stdout
     assert "gold solves 1 more of 1 task; p = 1.00: the difference could be chance." in compared
     assert "left out: 1 task in one run only" in compared

@@ -1,4 +1,4 @@
-"""``srl-swe eval`` and ``srl-swe report``."""
+"""``srl-swe eval``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.conf import Positional
 
 from srl_swe.commands.acting import (
     Actor,
@@ -111,25 +110,6 @@ def _recorded(tasks: Sequence[Task], trajectories: tuple[Path, ...]) -> list[Tra
     wanted = {task.task_id for task in tasks}
     files = load_trajectories(trajectories, list(dict.fromkeys(task.suite for task in tasks)))
     return [trajectory for trajectory in files if trajectory.task_id in wanted]
-
-
-def write_report(run: Positional[Path], *, out: Path | None = None) -> int:
-    """Write one self-contained HTML page about a run, or about one evaluation.
-
-    Args:
-        run: The run's folder: metrics.jsonl, before/, warm/, after/ (any of them), or an evaluation's folder.
-        out: The page; report.html in the run's folder by default.
-    """
-    from srl_swe.evaluation import report, steps
-
-    path = report.write_report(run, out)
-    folders = [run / phase for phase in report.PHASES] + [run]
-    for folder in folders:
-        if records := steps.read_steps(folder):
-            summary = steps.summarise_steps(records)
-            console().print(f"{folder}: step similarity {number(summary.similarity)}", markup=False)
-    console().print(f"written: {path}", markup=False)
-    return 0
 
 
 def _judged(tasks: list[Task]) -> list[Task]:
