@@ -60,6 +60,7 @@ def _app() -> SubcommandApp:
         demo,
         doctor,
         evaluation,
+        experiment,
         experts,
         formats,
         instances,
@@ -102,6 +103,7 @@ def _app() -> SubcommandApp:
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
     app.command(name="report")(evaluation.write_report)
+    app.command(experiment.experiment)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")
