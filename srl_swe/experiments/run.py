@@ -16,12 +16,13 @@ Two arms that begin with the same stages share their runs: a stage is run once f
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from srl_swe.errors import ConfigError
+from srl_swe.errors import ConfigError, NoSignalError
 from srl_swe.evaluation.lines import read_meta
 from srl_swe.experiments.measures import Measured, make_gauge
 from srl_swe.experiments.plan import Experiment, Stage
@@ -63,10 +64,10 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     """
     keep_plan(experiment, out)
     gauges = {measure.name: make_gauge(experiment, measure, world) for measure in experiment.measures}
-    configs = {run.folder: train_config(experiment, run, out, world) for run in runs(experiment, out)}
-    for folder, config in configs.items():
-        _train(config, world)
-        _measure(str(_checkpoint(folder)), folder, gauges, world)
+    check_stages(experiment, out, world)
+    for run in runs(experiment, out):
+        _train(train_config(experiment, run, out, world), world)
+        _measure(trained_model(run.folder), run.folder, gauges, world)
     if any(not chain for chain in experiment.arms.values()):
         _measure(experiment.model, out / BASE, gauges, world)
 
@@ -118,7 +119,7 @@ def train_config(experiment: Experiment, run: Run, out: Path, world: World) -> T
     before = run.chain[:-1]
     if before:
         previous = _run_of(experiment, tuple(s.name for s in before), run.seed, out)
-        fields["model"] = str(previous.folder)
+        fields["model"] = trained_model(previous.folder)
     places = fields.get("trajectories", [])
     fields["trajectories"] = world.trajectories([str(place) for place in places], "train") if places else ()
     if run.stage.budget is not None:
@@ -129,6 +130,16 @@ def train_config(experiment: Experiment, run: Run, out: Path, world: World) -> T
         return TrainConfig(out=run.folder, seed=run.seed, **_typed(fields))
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{experiment.path}: stages.{run.stage.name}: {error}") from error
+
+
+def check_stages(experiment: Experiment, out: Path, world: World) -> None:
+    """Make every stage's configuration once, so that a mistake in the last stage is not found after hours.
+
+    Raises:
+        ConfigError: a field is wrong; the stage is named.
+    """
+    for stage in experiment.stages.values():
+        train_config(experiment, Run(chain=(stage,), seed=experiment.seeds[0], folder=out / stage.name), out, world)
 
 
 def keep_plan(experiment: Experiment, out: Path) -> None:
@@ -172,7 +183,12 @@ def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _train(config: TrainConfig, world: World) -> None:
-    """Train one run; its optimiser's state, most of a checkpoint's size, is not needed any more afterwards."""
+    """Train one run; its optimiser's state, most of a checkpoint's size, is not needed any more afterwards.
+
+    Where no group of rollouts varies there is nothing to learn from: that is a result of the arm, not a failure, and
+    its model is the one that was trained until then.
+    """
+    from srl_swe.training.checkpoint import checkpoints
     from srl_swe.training.loop import train
 
     done = config.out / DONE
@@ -180,14 +196,28 @@ def _train(config: TrainConfig, world: World) -> None:
         return
     if world.console is not None:
         world.console.rule(str(config.out), align="left")
-    checkpoint = train(config, console=world.console)
-    write_atomically(done, f'{{"checkpoint": "{checkpoint.name}"}}\n')
+    note = ""
+    try:
+        model = str(train(config, console=world.console))
+    except NoSignalError as error:
+        note = str(error)
+        found = checkpoints(config.out)
+        model = str(found[-1]) if found else config.model
+    write_atomically(done, json.dumps({"model": model, "note": note}) + "\n")
     for state in config.out.glob("checkpoints/*/learner*"):
         state.unlink()
 
 
-def _checkpoint(folder: Path) -> Path:
-    return folder / "checkpoints" / str(read_meta(folder / DONE)["checkpoint"])
+def trained_model(folder: Path) -> str:
+    """The model that a finished run came to.
+
+    Raises:
+        ConfigError: the run is not finished.
+    """
+    model = read_meta(folder / DONE).get("model")
+    if not isinstance(model, str):
+        raise ConfigError(f"{folder}: this run is not finished")
+    return model
 
 
 def _measure(model: str, folder: Path, gauges: Mapping[str, Any], world: World) -> None:
