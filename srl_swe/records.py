@@ -365,6 +365,10 @@ class Sample:
     """Log-probabilities under the sampling policy ``[T]``; 0 where not trained, and for SFT unused."""
     advantage: float
     """One number for the whole response (1 for SFT)."""
+    reference_logprobs: tuple[float, ...] | None = None
+    """Log-probabilities under the reference model ``[T]``, as ``old_logprobs``; ``None``: no loss asks for them."""
+    response: int | None = None
+    """Samples with the same number are pieces of one response, and are weighted as one; ``None``: it is whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

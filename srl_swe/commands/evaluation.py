@@ -14,8 +14,8 @@ from tyro.conf import Positional
 from srl_swe.commands.experts import load_trajectories
 from srl_swe.commands.output import console, number, percent, print_table, verdict
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, read_tasks, sweep_first
+from srl_swe.environments.episodes import repo_environment
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.episodes import repo_environment
 from srl_swe.evaluation.runner import evaluate, solve_rate
 from srl_swe.policies.model_policy import ModelPolicy
 from srl_swe.policies.protocol import Policy

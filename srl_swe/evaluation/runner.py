@@ -14,7 +14,6 @@ import contextlib
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from srl_swe import __version__
+from srl_swe.environments.episode_waves import EpisodeWaves, Start
+from srl_swe.environments.episodes import EnvironmentFactory, Episode, repo_environment
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.episodes import EnvironmentFactory, Episode, repo_environment
 from srl_swe.evaluation.lines import check_meta, keep_lines
 from srl_swe.evaluation.statistics import Interval, wilson
 from srl_swe.files import append_line, read_lines
@@ -78,10 +78,14 @@ def evaluate(
     limits = {"max_steps": max_steps, "seed": seed, "split": split, **(settings or {})}
     check_meta(out / META, "episodes", _meta(policy, tasks, limits))
     done = {result.task_id: result for result in resume(out)}
-    run = _Run(policy, out, environments, max_steps=max_steps, concurrency=concurrency, seed=seed, done=done)
-    with _progress(console, total=len(tasks)) as show:
+    run = _Run(policy, out, done)
+    waves = EpisodeWaves(run.answer, environments, max_steps=max_steps, concurrency=concurrency, seed=seed)
+    waiting = deque(Start(prepared=prepared) for prepared in tasks if prepared.task.task_id not in done)
+    with _progress(console, total=len(tasks)) as show, contextlib.closing(waves.run(waiting)) as ended:
         show(done)
-        run.run([prepared for prepared in tasks if prepared.task.task_id not in done], show)
+        for episode in ended:
+            run.write(episode)
+            show(done)
     return [done[task_id] for task_id in ids]
 
 
@@ -136,73 +140,22 @@ def _meta(policy: Policy, tasks: Sequence[PreparedTask], settings: Mapping[str, 
 
 
 class _Run:
-    """The loop over waves, and the one place that opens and closes environments."""
+    """Who acts, and what is written of it."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        out: Path,
-        environments: EnvironmentFactory,
-        *,
-        max_steps: int,
-        concurrency: int,
-        seed: int,
-        done: dict[str, EpisodeResult],
-    ) -> None:
-        self.policy, self.out, self.environments = policy, out, environments
-        self.max_steps, self.concurrency, self.seed = max_steps, concurrency, seed
-        self.done = done
-        self.live: list[Episode] = []
+    def __init__(self, policy: Policy, out: Path, done: dict[str, EpisodeResult]) -> None:
+        self.policy, self.out, self.done = policy, out, done
 
-    def run(self, tasks: Sequence[PreparedTask], show: Callable[[dict[str, EpisodeResult]], None]) -> None:
-        waiting = deque((prepared, 1) for prepared in tasks)
-        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="episode")
-        try:
-            while waiting or self.live:
-                self._fill(waiting, pool)
-                self._wave(pool)
-                for episode in [e for e in self.live if not e.is_live]:
-                    self.live.remove(episode)
-                    if episode.failure is not None and episode.attempt == 1:
-                        waiting.append((episode.prepared, 2))
-                    else:
-                        self._write(episode)
-                        show(self.done)
-        finally:
-            # Closing first unblocks the threads that wait for a command; one that was just opening is closed after.
-            self._close_all()
-            pool.shutdown(wait=True, cancel_futures=True)
-            self._close_all()
+    def answer(self, episodes: Sequence[Episode]) -> list[str]:
+        """Ask the policy for all live episodes at once."""
+        return self.policy.act([e.conversation for e in episodes], [e.prepared for e in episodes])
 
-    def _fill(self, waiting: deque[tuple[PreparedTask, int]], pool: ThreadPoolExecutor) -> None:
-        new = []
-        while waiting and len(self.live) < self.concurrency:
-            prepared, attempt = waiting.popleft()
-            environment = self.environments(prepared, self.max_steps)
-            new.append(Episode(prepared=prepared, environment=environment, attempt=attempt))
-            self.live.append(new[-1])
-        for future in [pool.submit(episode.start, self.seed) for episode in new]:
-            future.result()
-
-    def _wave(self, pool: ThreadPoolExecutor) -> None:
-        asking = [episode for episode in self.live if episode.is_live]
-        if not asking:
-            return
-        answers = self.policy.act([e.conversation for e in asking], [e.prepared for e in asking])
-        pairs = zip(asking, answers, strict=True)
-        for future in [pool.submit(episode.advance, answer) for episode, answer in pairs]:
-            future.result()
-
-    def _write(self, episode: Episode) -> None:
+    def write(self, episode: Episode) -> None:
+        """Put an ended episode on the disk."""
         result = episode.result(self.policy.name)
         # The transcript first: a result without one would never get it, one without a result is dropped on resume.
         append_line(self.out / TRANSCRIPTS, episode.record(self.policy.name))
         append_line(self.out / RESULTS, dataclasses.asdict(result))
         self.done[result.task_id] = result
-
-    def _close_all(self) -> None:
-        for episode in self.live:
-            episode.close()
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -38,9 +38,18 @@ class TransformersEngine:
         """Version of the weights in use."""
         return self._version
 
-    def load(self, version: int) -> None:
-        """The weights are the learner's own; only the version is taken over."""
+    @property
+    def context_length(self) -> int:
+        """See `Engine.context_length`."""
+        return int(self.model.config.max_position_embeddings)
+
+    def load(self, weights: Iterable[tuple[str, torch.Tensor]] | None, version: int) -> None:
+        """The weights are the learner's own: of them, nothing is read."""
+        del weights
         self._version = version
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
 
     @torch.no_grad()
     def generate(self, prompts: Sequence[Sequence[int]], n: int, sampling: Sampling) -> list[list[Completion]]:

@@ -13,7 +13,7 @@ from srl_swe.errors import DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.policies.shared_prompt import PackedLayout, use_shared_prompt
 from srl_swe.records import Sample
-from srl_swe.training.losses import Loss
+from srl_swe.training.losses import Loss, TrainedTokens
 from srl_swe.training.packing import PackedRow, pack
 
 if TYPE_CHECKING:
@@ -86,14 +86,13 @@ class Learner:
         weights = self.loss.token_weights(samples)
         loss, gap, clipped = 0.0, 0.0, 0
         for row in rows:
-            logprobs_N, old_N, advantages_N, weights_N = self._row_tensors(row, samples, weights)
-            row_loss = self.loss.function(logprobs_N, old_N, advantages_N, weights_N)
-            row_loss.backward()  # type: ignore[no-untyped-call]
-            loss += row_loss.item()
+            tokens = self._row_tokens(row, samples, weights)
+            value = self.loss.function(tokens)
+            value.loss.backward()  # type: ignore[no-untyped-call]
+            loss += value.loss.item()
+            clipped += value.clipped
             if self.loss.clip is not None:
-                difference_N = logprobs_N.detach() - old_N
-                gap += difference_N.abs().sum().item()
-                clipped += int(((difference_N.exp() - 1).abs() > self.loss.clip).sum().item())
+                gap += (tokens.logprobs_N.detach() - tokens.old_logprobs_N).abs().sum().item()
         grad_norm = self._step(loss, learning_rate)
         trained = sum(sum(sample.loss_mask) for sample in samples)
         return UpdateStats(
@@ -104,6 +103,16 @@ class Learner:
             tokens=sum(row.tokens for row in rows),
             raw_tokens=sum(len(sample.token_ids) for sample in samples),
         )
+
+    @torch.no_grad()
+    def score(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
+        """Log-probabilities of each sample's trained tokens, in order, without gradient."""
+        scored: dict[int, tuple[float, ...]] = {}
+        for row in pack(samples, max_tokens=self.max_row_tokens):
+            tokens = self._row_tokens(row, samples, [0.0] * len(samples))
+            for place, index in enumerate(row.indices):
+                scored[index] = tuple(tokens.logprobs_N[tokens.sample_N == place].tolist())
+        return [scored[index] for index in range(len(samples))]
 
     def logprobs(self, row: PackedRow) -> torch.Tensor:
         """Log-probabilities of the row's completions, laid end to end ``[N]``, in float32."""
@@ -139,19 +148,32 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self._copy_masters()
 
-    def _row_tensors(
-        self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _row_tokens(self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]) -> TrainedTokens:
         logprobs_N = self.logprobs(row)
-        old: list[float] = []
-        advantages: list[float] = []
-        token_weights: list[float] = []
-        for completion, index in zip(row.completions, row.indices, strict=True):
-            old += samples[index].old_logprobs[len(row.prompt_ids) :]
-            advantages += [samples[index].advantage] * len(completion)
-            token_weights += [weights[index]] * len(completion)
-        as_tensor = [torch.tensor(values, device=logprobs_N.device) for values in (old, advantages, token_weights)]
-        return logprobs_N, as_tensor[0], as_tensor[1], as_tensor[2]
+        before, device = len(row.prompt_ids), logprobs_N.device
+        # Where each trained token is: the sample's place in the row, its index, and the position in it.
+        places = [
+            (place, index, t)
+            for place, index in enumerate(row.indices)
+            for t in range(before, len(samples[index].token_ids))
+        ]
+        kept = [n for n, (_, index, t) in enumerate(places) if samples[index].loss_mask[t]]
+        places = [places[n] for n in kept]
+        references = [samples[i].reference_logprobs for i in row.indices]
+
+        def tensor(values: list[float]) -> torch.Tensor:
+            return torch.tensor(values, device=device)
+
+        return TrainedTokens(
+            logprobs_N=logprobs_N[torch.tensor(kept, device=device)],
+            old_logprobs_N=tensor([samples[i].old_logprobs[t] for _, i, t in places]),
+            reference_logprobs_N=None
+            if None in references
+            else tensor([(references[p] or ())[t] for p, _, t in places]),
+            advantages_N=tensor([samples[i].advantage for _, i, _ in places]),
+            weights_N=tensor([weights[i] for _, i, _ in places]),
+            sample_N=torch.tensor([p for p, _, _ in places], device=device),
+        )
 
     def _step(self, loss: float, learning_rate: float) -> float:
         for master, parameter in zip(self.masters, self.parameters, strict=True):

@@ -16,7 +16,7 @@ class PackedRow:
     prompt_ids: tuple[int, ...]
     """The shared prompt ``[L]``: everything before the first trained token."""
     completions: tuple[tuple[int, ...], ...]
-    """Token ids of each completion, trained throughout."""
+    """Token ids of each completion; its sample says which of them are trained."""
     indices: tuple[int, ...]
     """Which sample each completion belongs to."""
 
@@ -33,7 +33,7 @@ def pack(samples: Sequence[Sample], *, max_tokens: int) -> list[PackedRow]:
     its own, so that nothing is left out.
 
     Raises:
-        ConfigError: a sample trains a token after one that it does not train, or none at all.
+        ConfigError: a sample trains no token, or its first one.
     """
     by_prompt: dict[tuple[int, ...], list[int]] = {}
     for index, sample in enumerate(samples):
@@ -60,6 +60,6 @@ def _row(prompt: tuple[int, ...], indices: list[int], samples: Sequence[Sample])
 
 def _prompt_length(sample: Sample) -> int:
     length = next((t for t, trained in enumerate(sample.loss_mask) if trained), 0)
-    if length == 0 or not all(sample.loss_mask[length:]):
-        raise ConfigError("expected samples of the form prompt, then completion, with all of the completion trained")
+    if length == 0:
+        raise ConfigError("expected samples of the form prompt, then completion, with some of the completion trained")
     return length

@@ -7,7 +7,7 @@ import torch
 
 from srl_swe.records import Sample
 from srl_swe.training.advantages import group_advantages
-from srl_swe.training.losses import Loss, clipped_policy_gradient, negative_log_likelihood
+from srl_swe.training.losses import Loss, TrainedTokens, clipped_policy_gradient, negative_log_likelihood
 
 
 def test_advantages_by_hand() -> None:
@@ -27,12 +27,22 @@ def test_bad_rewards_are_refused(rewards: list[float]) -> None:
         group_advantages(rewards, min_std=0.1)
 
 
+def tokens(logprobs: torch.Tensor, advantages: torch.Tensor, weight: float) -> TrainedTokens:
+    return TrainedTokens(
+        logprobs_N=logprobs,
+        old_logprobs_N=torch.zeros(len(logprobs)),
+        advantages_N=advantages,
+        weights_N=torch.full((len(logprobs),), weight),
+        sample_N=torch.zeros(len(logprobs), dtype=torch.long),
+    )
+
+
 def test_clipping_by_hand() -> None:
     loss = clipped_policy_gradient(0.2)
     ratios = [1.5, 0.5, 1.5, 0.5]
     advantages = torch.tensor([1.0, 1.0, -1.0, -1.0])
     logprobs = torch.tensor([math.log(r) for r in ratios], requires_grad=True)
-    value = loss(logprobs, torch.zeros(4), advantages, torch.full((4,), 0.25))
+    value = loss(tokens(logprobs, advantages, 0.25)).loss
     # min(1.5, 1.2) + min(0.5, 0.8) + min(-1.5, -1.2) + min(-0.5, -0.8)
     assert value.item() == pytest.approx(-(1.2 + 0.5 - 1.5 - 0.8) / 4)
     value.backward()
@@ -57,4 +67,4 @@ def test_weights_per_response_and_per_token() -> None:
 
 def test_imitation_by_hand() -> None:
     logprobs = torch.tensor([-1.0, -3.0])
-    assert negative_log_likelihood(logprobs, torch.zeros(2), torch.ones(2), torch.full((2,), 0.5)).item() == 2.0
+    assert negative_log_likelihood(tokens(logprobs, torch.ones(2), 0.5)).loss.item() == 2.0

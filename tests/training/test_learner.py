@@ -1,6 +1,7 @@
 """The packed learner equals the naive one; its updates do what they say."""
 
 import copy
+import math
 import random
 
 import pytest
@@ -10,7 +11,7 @@ from srl_swe.errors import ConfigError, DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Sample
 from srl_swe.training.learner import Learner
-from srl_swe.training.losses import Loss, clipped_policy_gradient, negative_log_likelihood
+from srl_swe.training.losses import Loss, TrainedTokens, clipped_policy_gradient, negative_log_likelihood
 from srl_swe.training.packing import pack
 
 GRPO = Loss(function=clipped_policy_gradient(0.2), per_response=True, clip=0.2)
@@ -47,12 +48,14 @@ def naive_gradients(loaded: LoadedModel, samples: list[Sample], loss: Loss) -> t
         ids = torch.tensor([sample.token_ids])
         logprobs = torch.log_softmax(model(ids).logits[0, :-1], -1).gather(1, ids[0, 1:, None])[:, 0]
         count = sum(sample.loss_mask)
-        value = loss.function(
-            logprobs[-count:],
-            torch.tensor(sample.old_logprobs)[-count:],
-            torch.full((count,), sample.advantage),
-            torch.full((count,), weight),
+        tokens = TrainedTokens(
+            logprobs_N=logprobs[-count:],
+            old_logprobs_N=torch.tensor(sample.old_logprobs)[-count:],
+            advantages_N=torch.full((count,), sample.advantage),
+            weights_N=torch.full((count,), weight),
+            sample_N=torch.zeros(count, dtype=torch.long),
         )
+        value = loss.function(tokens).loss
         value.backward()
         total += value.item()
     return total, [p.grad for p in model.parameters() if p.grad is not None]
@@ -67,7 +70,7 @@ def test_packed_gradients_equal_naive_ones(tiny_model: LoadedModel, loss: Loss, 
     weights = loss.token_weights(samples)
     total = 0.0
     for row in pack(samples, max_tokens=max_row_tokens):
-        value = loss.function(*learner._row_tensors(row, samples, weights))
+        value = loss.function(learner._row_tokens(row, samples, weights)).loss
         value.backward()
         total += value.item()
     assert total == pytest.approx(expected_loss, rel=1e-5)
@@ -125,7 +128,26 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tiny_model: LoadedModel) 
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters, strict=True))
 
 
-def test_samples_with_holes_are_refused() -> None:
-    holed = Sample(token_ids=(1, 2, 3), loss_mask=(False, True, False), old_logprobs=(0.0,) * 3, advantage=1.0)
+def test_samples_with_holes_equal_naive_ones(tiny_model: LoadedModel) -> None:
+    """A conversation: two answers, and between them what the world said."""
+    holed = Sample(
+        token_ids=(5, 6, 100, 200, 7, 8, 300),
+        loss_mask=(False, False, True, True, False, False, True),
+        old_logprobs=(0.0, 0.0, -10.0, -11.0, 0.0, 0.0, -9.0),
+        advantage=0.7,
+    )
+    learner = Learner(tiny_model, GRPO)
+    ids = torch.tensor([holed.token_ids])
+    with torch.no_grad():
+        every = torch.log_softmax(tiny_model.model(ids).logits[0, :-1], -1).gather(1, ids[0, 1:, None])[:, 0]
+    (scored,) = learner.score([holed])
+    assert scored == pytest.approx([every[t - 1].item() for t in (2, 3, 6)], abs=1e-5)
+    ratios = [math.exp(new - old) for new, old in zip(scored, (-10.0, -11.0, -9.0), strict=True)]
+    expected = -sum(min(r * 0.7, max(0.8, min(1.2, r)) * 0.7) for r in ratios) / 3
+    assert learner.update([holed], 0.0).loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_samples_without_a_trained_token_are_refused() -> None:
+    empty = Sample(token_ids=(1, 2), loss_mask=(False, False), old_logprobs=(0.0,) * 2, advantage=1.0)
     with pytest.raises(ConfigError, match="prompt, then completion"):
-        pack([holed], max_tokens=100)
+        pack([empty], max_tokens=100)

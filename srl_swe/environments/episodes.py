@@ -34,11 +34,13 @@ EnvironmentFactory = Callable[[PreparedTask, int], Environment]
 """Make, but not yet start, the environment of a task with a step limit."""
 
 
-def repo_environment(prepared: PreparedTask, max_steps: int, *, backend: str = "docker") -> Environment:
-    """The environment of a task whose image is already built."""
+def repo_environment(
+    prepared: PreparedTask, max_steps: int, *, backend: str = "docker", **arguments: Any
+) -> Environment:
+    """The environment of a task whose image is already built; ``arguments`` are more of `RepoEnv`'s."""
     from srl_swe.environments.repo import RepoEnv  # brings the docker client along, half a second of import
 
-    return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend)
+    return RepoEnv(tasks=[prepared], max_steps=max_steps, backend=backend, **arguments)
 
 
 @dataclass(kw_only=True)
@@ -49,6 +51,10 @@ class Episode:
     """The task."""
     environment: Environment
     """Its world."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Of the reset, beside the task: where on an expert's way it starts."""
+    group: int = 0
+    """Which of the caller's groups it belongs to."""
     attempt: int = 1
     """2 after an infrastructure failure."""
     conversation: tuple[Message, ...] = ()
@@ -83,7 +89,7 @@ class Episode:
         """
         with self._failures():
             options = {"task": self.prepared.task.task_id}
-            _, info = self.environment.reset(seed=seed, options=options)
+            _, info = self.environment.reset(seed=seed, options=options | self.options)
             self.conversation = tuple(info["messages"])
 
     def advance(self, answer: str) -> None:
@@ -108,6 +114,13 @@ class Episode:
                 self._end(info, truncated=truncated)
         if not self.is_live:
             self.close()
+
+    def cut_off(self, ending: Ending) -> None:
+        """End it by a limit that is not the environment's: nothing is graded."""
+        self.ending = ending
+        with contextlib.suppress(InfrastructureError):
+            self.patch = self.environment.patch()
+        self.close()
 
     def close(self) -> None:
         """Close the world; what fails here is for the next sweep, not a reason to lose a result."""
