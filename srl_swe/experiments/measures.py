@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from srl_swe.errors import InfrastructureError
+from srl_swe.errors import ConfigError, InfrastructureError, TaskError
 from srl_swe.experiments.plan import Experiment, Measure
 from srl_swe.experiments.world import World
 from srl_swe.tasks.fields import Fields
@@ -63,8 +63,11 @@ def make_gauge(experiment: Experiment, measure: Measure, world: World) -> Gauge:
         ConfigError: a field is unknown, missing or wrong.
     """
     fields = Fields(experiment.path, measure.fields, f"measures.{measure.name}.")
-    gauge = _KINDS[measure.kind](fields, world)
-    fields.finish()
+    try:
+        gauge = _KINDS[measure.kind](fields, world)
+        fields.finish()
+    except TaskError as error:
+        raise ConfigError(str(error)) from None
     return gauge
 
 
