@@ -60,6 +60,7 @@ def _app() -> SubcommandApp:
         demo,
         doctor,
         evaluation,
+        experiment,
         experts,
         formats,
         instances,
@@ -122,6 +123,7 @@ def _app() -> SubcommandApp:
     result_commands.command(results.predictions)
     app.command(result_commands, name="results", help="Sum up evaluations, compare two, and write their patches.")
     app.command(report.report)
+    app.command(experiment.experiment)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")

@@ -1,4 +1,4 @@
-"""Rows of every public format of maths problems, with the fields of real ones; the texts were written for these tests."""
+"""Rows of every public format of maths problems, with real ones' fields and texts of our own."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from srl_swe.commands.experts import load_trajectories
 from srl_swe.commands.output import console, number, percent, print_table
 from srl_swe.commands.results import print_episodes, print_summary
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, read_tasks, sweep_first
+from srl_swe.errors import ConfigError
 from srl_swe.evaluation.summary import summarise, write_summary
 from srl_swe.policies.model_policy import ModelPolicy
 from srl_swe.records import EpisodeResult, Split, Task, Trajectory

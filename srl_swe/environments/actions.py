@@ -85,7 +85,7 @@ def parse_actions(text: str, *, require_thought: bool = True) -> tuple[str, tupl
     Raises:
         MalformedActionError: The answer is not a thought and then actions; the message says in what way.
     """
-    thought, rest = _split_thought(text, require_thought=require_thought)
+    thought, rest = split_thought(text, require_thought=require_thought)
     actions: list[Action] = []
     while rest.strip() or not actions:
         command, rest = _split_action(rest)

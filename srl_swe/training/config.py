@@ -39,6 +39,10 @@ class TrainConfig:
     """The embedded default, a run's folder (its last checkpoint), a transformers folder, a .gguf file or a hub id."""
     updates: int = 100
     """Optimiser steps in all."""
+    max_trained_tokens: int | None = None
+    """End with the update at which the loss has been taken over this many tokens."""
+    max_seconds: float | None = None
+    """End with the update at which all updates have taken this long; then no two machines do the same."""
     batch: int = 6
     """Samples an update for ``sft``; groups to train on an update for ``srl`` and ``rlvr``."""
     learning_rate: float = 3e-5
@@ -137,7 +141,7 @@ class TrainConfig:
             raise ConfigError(f"group_size: expected at least 2 completions to compare, got {self.group_size}")
         if self.clip is not None and not 0 < self.clip < 1:
             raise ConfigError(f"clip: expected a number between 0 and 1, got {self.clip}")
-        for name in ("clip_high", "importance_cap"):
+        for name in ("clip_high", "importance_cap", "max_trained_tokens", "max_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ConfigError(f"{name}: expected a positive number, got {value}")
@@ -175,6 +179,8 @@ class TrainConfig:
             raise ConfigError("keep_answers: needs history = None, all of the episode")
         if self.objective == "rlvr" and self.reverse_curriculum != bool(self.trajectories):
             raise ConfigError("reverse_curriculum: goes with trajectories, the experts' ways that it starts on")
+        if self.schedule != "constant" and (self.max_trained_tokens or self.max_seconds):
+            raise ConfigError(f"schedule: {self.schedule!r} falls to 0 at the last update, which a budget leaves open")
         if self.schedule != "constant" and self.updates <= self.warmup_updates:
             raise ConfigError(f"schedule: {self.schedule!r} needs more updates than warmup_updates")
 

@@ -20,7 +20,7 @@ from srl_swe.training.loggers import make_logger
 METRICS = "metrics.jsonl"
 ROLLOUTS = "rollouts.jsonl"
 CONFIG = "config.json"
-MAY_CHANGE = ("updates", "save_every", "keep_checkpoints", "out", "logger")
+MAY_CHANGE = ("updates", "max_trained_tokens", "max_seconds", "save_every", "keep_checkpoints", "out", "logger")
 """Fields that may differ when a run goes on."""
 
 

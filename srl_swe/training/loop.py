@@ -21,6 +21,7 @@ from srl_swe.policies.canary import TOLERANCES, Canary
 from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.training.batch import Batch, Objective
 from srl_swe.training.batch_log import BatchLog
+from srl_swe.training.budget import Budget
 from srl_swe.training.checkpoint import (
     checkpoints,
     damage,
@@ -58,7 +59,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     """
     check_config(config)
     found = [path for path in checkpoints(config.out) if not damage(path)]
-    if found and update_of(found[-1]) >= config.updates:
+    if found and (update_of(found[-1]) >= config.updates or Budget(config, update_of(found[-1])).used_up):
         return found[-1]
     say: Say = partial((console or Console(quiet=True)).print, markup=False)
     make_objective = read_objective(config)
@@ -80,14 +81,19 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
         stack.callback(journal.close)
         say(f"{config.objective}: {objective.about}")
         run.sync(done, None)
+        budget = Budget(config, done)
         bar = stack.enter_context(_progress(console))
         task = bar.add_task(config.objective, total=config.updates, completed=done, note="")
         for update in range(done + 1, config.updates + 1):
             metrics, batch = run.update(update)
             journal.log(update, metrics, batch.rollouts)
             bar.update(task, advance=1, note=_note(metrics))
-            if update % config.save_every == 0 or update == config.updates:
+            budget.add(metrics)
+            last = update == config.updates or budget.used_up
+            if last or update % config.save_every == 0:
                 run.save(update)
+            if last:
+                break
     return latest_checkpoint(config.out)
 
 
@@ -124,6 +130,8 @@ class _Run:
             **canary,
             "lr": rate,
             "samples": len(samples),
+            "trained_tokens": sum(sum(sample.loss_mask) for sample in samples),
+            "sampled_tokens": sum(len(rollout.completion.token_ids) for rollout in batch.rollouts),
             "unique_token_ratio": stats.tokens / max(1, stats.raw_tokens),
             "tokens_per_second": stats.raw_tokens / (trained - sampled),
             "peak_memory_mb": _peak_memory_mb(),

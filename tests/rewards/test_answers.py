@@ -167,7 +167,7 @@ def test_a_worker_that_does_not_reply_is_given_up() -> None:
     assert hasty.failures == 1
 
 
-def test_threads_share_the_workers(checker: AnswerChecker) -> None:
+def test_threads_share_the_workers() -> None:
     two = AnswerChecker(workers=2)
     texts = [f"{n}/2" for n in range(24)]
     with ThreadPoolExecutor(8) as pool:
