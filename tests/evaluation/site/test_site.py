@@ -12,7 +12,7 @@ from srl_swe.evaluation.site.build import Sources, write_site
 from srl_swe.evaluation.site.entries import marked_part, read_answer
 from srl_swe.evaluation.site.numbers import arm_numbers, findings, solve_rate
 from srl_swe.evaluation.site.runs import find
-from srl_swe.experts.dataset import write_instances
+from srl_swe.experts.dataset import format_instance
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
 from srl_swe.rewards.similarity import similarity
@@ -70,7 +70,7 @@ def run(tmp_path):
 def test_the_whole_site(run, tmp_path):
     experts = write_experts(tmp_path / "experts.jsonl")
     steps = [i for t in read_trajectories(experts) if t.split == "train" for i in step_instances(t)]
-    write_instances(tmp_path / "steps.jsonl", steps, dropped={})
+    (tmp_path / "steps.jsonl").write_bytes(b"".join(map(format_instance, steps)))
     sources = Sources(runs=(run,), trajectories=(experts,), instances=(tmp_path / "steps.jsonl",))
     assert write_site(sources, tmp_path / "site") == tmp_path / "site" / "index.html"
     found = pages(tmp_path / "site")
