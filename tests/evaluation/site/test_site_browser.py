@@ -108,7 +108,7 @@ def test_every_page(browser, site, phone, dark):
                 if phone:
                     assert not page.locator("#list").is_visible()
                     page.get_by_text("Back to the list").click()
-                    assert page.locator("#list").is_visible()
+                    page.locator("#list").wait_for()
 
 
 def test_hostile_text_is_text(visit, site):
