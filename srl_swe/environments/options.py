@@ -1,4 +1,4 @@
-"""What `RepoEnv.reset` may be asked for."""
+"""What `RepoEnv.reset` may be asked for, and `MathEnv.reset`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class ResetOptions:
     actions: tuple[str, ...] = ()
     """All of the expert's actions that can be run: those before the first ``submit``."""
 
+    @property
+    def runs(self) -> int:
+        """How many of the actions lie before the opening state."""
+        return sum(step.runnable for step in self.steps)
+
 
 def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> ResetOptions:
     """Check the options of a reset.
@@ -45,7 +50,7 @@ def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> 
     trajectory = options.get("trajectory")
     if trajectory is not None and not isinstance(trajectory, Trajectory):
         raise ConfigError(f"options['trajectory']: expected a Trajectory, not {type(trajectory).__name__}")
-    task_id = _read_task(options.get("task"), trajectory, task_ids)
+    task_id = read_task(options.get("task"), trajectory, task_ids)
     step = options.get("step")
     step = 0 if step is None else step
     if isinstance(step, bool) or not isinstance(step, int) or step < 0:
@@ -58,7 +63,12 @@ def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> 
     return ResetOptions(task_id=task_id, steps=steps, actions=_runnable(trajectory))
 
 
-def _read_task(task_id: object, trajectory: Trajectory | None, task_ids: Sequence[str]) -> str | None:
+def read_task(task_id: object, trajectory: Trajectory | None, task_ids: Sequence[str]) -> str | None:
+    """Check which task is asked for, by its id or by its trajectory; ``None``: none is.
+
+    Raises:
+        ConfigError: there is no such task, or the two do not belong together; the option's key is named.
+    """
     if task_id is None:
         if trajectory is None:
             return None
@@ -90,5 +100,5 @@ def _read_steps(step: int, trajectory: Trajectory) -> tuple[Step, ...]:
 
 
 def _runnable(trajectory: Trajectory) -> tuple[str, ...]:
-    actions = (step.action for step in trajectory.steps)
+    actions = (step.action for step in trajectory.steps if step.runnable)
     return tuple(itertools.takewhile(lambda action: Action(command=action).kind != "submit", actions))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from srl_swe.errors import ConfigError, ModelError
 from srl_swe.policies.lora import add_lora, has_lora, lora_off, plain_weights, save_adapter
@@ -150,6 +150,25 @@ def _forget_quantization(model: PreTrainedModel) -> None:
     model.hf_quantizer = None  # type: ignore[assignment]
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
+
+
+def load_tokenizer(name: str = DEFAULT_MODEL) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer alone; ``name`` as for `load_model`.
+
+    Raises:
+        ModelError: there is no such model, or it has no tokenizer with a chat template.
+    """
+    from transformers import AutoTokenizer
+
+    source, extra = _locate(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **extra)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"the tokenizer of model {name!r} cannot be loaded: {first_line}") from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(f"model {name!r} has no chat template; an instruction-tuned model is expected")
+    return cast("PreTrainedTokenizerBase", tokenizer)
 
 
 def default_model_folder() -> Path:
