@@ -60,11 +60,16 @@ def _app() -> SubcommandApp:
         demo,
         doctor,
         evaluation,
+        experiment,
         experts,
         formats,
         instances,
         mathematics,
         mining,
+        recording,
+        replaying,
+        report,
+        results,
         sandbox,
         synthesis,
         tasks,
@@ -72,9 +77,16 @@ def _app() -> SubcommandApp:
         training,
     )
 
-    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands, math_commands = (
-        SubcommandApp() for _ in range(7)
-    )
+    (
+        app,
+        task_commands,
+        mine_commands,
+        expert_commands,
+        model_commands,
+        sandbox_commands,
+        result_commands,
+        math_commands,
+    ) = (SubcommandApp() for _ in range(8))
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
     task_commands.command(tasks.show)
@@ -90,7 +102,7 @@ def _app() -> SubcommandApp:
     task_commands.command(mine_commands, name="mine", help="Make tasks from releases and from commits.")
     task_commands.command(synthesis.synthesise)
     app.command(task_commands, name="tasks", help="List, show, validate, build, import, export and make tasks.")
-    expert_commands.command(experts.record)
+    expert_commands.command(recording.record)
     expert_commands.command(name="import")(experts.import_files)
     expert_commands.command(experts.export)
     expert_commands.command(experts.show)
@@ -103,10 +115,15 @@ def _app() -> SubcommandApp:
     math_commands.command(mathematics.generate)
     math_commands.command(mathematics.check)
     app.command(math_commands, name="math", help="Make and check suites of maths problems, with experts' solutions.")
-    app.command(experts.replay)
+    app.command(replaying.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
-    app.command(name="report")(evaluation.write_report)
+    result_commands.command(results.summary)
+    result_commands.command(results.compare)
+    result_commands.command(results.predictions)
+    app.command(result_commands, name="results", help="Sum up evaluations, compare two, and write their patches.")
+    app.command(report.report)
+    app.command(experiment.experiment)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")

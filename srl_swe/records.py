@@ -314,12 +314,14 @@ class Ending(enum.StrEnum):
     STEP_LIMIT = "step_limit"
     TOKEN_LIMIT = "token_limit"
     CONTEXT_LIMIT = "context_limit"
+    TIME_LIMIT = "time_limit"
     MALFORMED = "malformed"
+    AGENT_FAILED = "agent_failed"
     INFRASTRUCTURE = "infrastructure"
 
     def is_truncated(self) -> bool:
         """Ended by a limit, not by the student's own decision."""
-        return self in (Ending.STEP_LIMIT, Ending.TOKEN_LIMIT, Ending.CONTEXT_LIMIT)
+        return self in (Ending.STEP_LIMIT, Ending.TOKEN_LIMIT, Ending.CONTEXT_LIMIT, Ending.TIME_LIMIT)
 
     def is_error(self) -> bool:
         """Ended by a failure that says nothing about the student."""
@@ -354,16 +356,20 @@ class Completion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatAnswer:
-    """What a model behind a server answered in a chat."""
+    """What whoever acts answered in a chat: a model, here or behind a server, or a policy without one."""
 
     text: str
-    """The answer; a thought that the server keeps apart is put before it, in ``<think>`` tags."""
+    """The answer; a thought that a server keeps apart is put before it, in ``<think>`` tags."""
     finish_reason: str = ""
-    """Why it ended, as the server says: ``stop``, ``length`` …"""
+    """Why it ended: ``stop``, ``length``, or what else a server says; empty where nobody does."""
     prompt_tokens: int | None = None
-    """Tokens read, as the server counts them; ``None``: it does not say."""
+    """Tokens read; ``None``: nobody counts them."""
     completion_tokens: int | None = None
-    """Tokens written, as the server counts them; ``None``: it does not say."""
+    """Tokens written; ``None``: nobody counts them."""
+    logprob: float | None = None
+    """Sum of the sampler's own log-probabilities of the tokens written; ``None``: it does not say."""
+    cost: float | None = None
+    """What it cost, at the prices that are known; ``None``: none are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -398,11 +404,18 @@ class Sample:
     """Log-probabilities under the sampling policy ``[T]``; 0 where not trained, and for SFT unused."""
     advantage: float
     """One number for the whole response (1 for SFT)."""
+    reference_logprobs: tuple[float, ...] | None = None
+    """Log-probabilities under the reference model ``[T]``, as ``old_logprobs``; ``None``: no loss asks for them."""
+    response: int | None = None
+    """Samples with the same number are pieces of one response, and are weighted as one; ``None``: it is whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpisodeResult:
-    """One line of ``results.jsonl``: how a policy did on one task."""
+    """One line of ``results.jsonl``: how a policy did in one episode of one task.
+
+    Lines of earlier versions, which have one episode a task, lack what follows ``error``.
+    """
 
     task_id: str
     """The task."""
@@ -428,7 +441,26 @@ class EpisodeResult:
     """What grading found."""
     error: str | None = None
     """The infrastructure failure."""
-    answer: str = ""
-    """mathematics: the final answer, as it was read."""
+    greedy: bool = False
+    """Whether the most likely answers were taken; there is one such episode a task at most, sample 0."""
+    sample: int = 0
+    """Which of the task's episodes with drawn answers, counted from 0."""
+    prompt_tokens: int | None = None
+    """Tokens read in all its answers together; ``None``: not counted."""
+    completion_tokens: int | None = None
+    """Tokens written; ``None``: not counted."""
+    logprob: float | None = None
+    """Sum of the sampler's log-probabilities of all tokens written; ``None``: it does not say."""
+    cost: float | None = None
+    """What the answers cost; ``None``: no prices are known."""
+    answer: str | None = None
+    """The final answer in the form in which answers are compared; ``None``: none was given, or none is asked for."""
+    exit_code: int | None = None
+    """An external agent's exit code."""
     score: float | None = None
     """The reward at the end; ``None``: not scored."""
+
+    @property
+    def key(self) -> tuple[str, bool, int]:
+        """Which episode it is: task, whether greedy, which sample."""
+        return self.task_id, self.greedy, self.sample

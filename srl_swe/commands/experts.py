@@ -1,26 +1,20 @@
-"""``srl-swe experts record, import, export, show`` and ``srl-swe replay``; see also `srl_swe.commands.teaching`."""
+"""``srl-swe experts import, export, show``, and where a suite's trajectories are."""
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import tyro
-from rich.progress import Progress
 from tyro.conf import Positional
 
-from srl_swe.commands.output import BAR, console, print_table, verdict
-from srl_swe.commands.suites import Suites, TaskIds, prepare_all, prepare_each, read_tasks, sweep_first
+from srl_swe.commands.output import console, print_table
 from srl_swe.errors import ConfigError
 from srl_swe.records import Split, Trajectory
 
 if TYPE_CHECKING:
     from srl_swe.experts.formats.reading import Tally
-    from srl_swe.experts.replay import ReplayReport
-    from srl_swe.experts.verification import Verification
 
 _REASONS = 5
 """Bad rows told of, for each file."""
@@ -50,151 +44,6 @@ def load_trajectories(files: tuple[Path, ...], suites: list[str]) -> list[Trajec
     if not chosen:
         raise ConfigError(f"no trajectories of {', '.join(suites)}; record them: srl-swe experts record")
     return [trajectory for path in chosen for trajectory in read_trajectories(path)]
-
-
-def record(
-    suites: Suites = (),
-    *,
-    out: Path | None = None,
-    split: Split | None = None,
-    task: TaskIds = (),
-    seeds: int = 1,
-    backend: str = "docker",
-) -> int:
-    """Record the oracle expert in real containers. Exits with 1 if a task could not be recorded, or ends unsolved.
-
-    Args:
-        suites: Suite folders; every one in envs/ by default.
-        out: Folder to write ``<suite>.<split>.jsonl`` to; by default one in the cache.
-        split: Only this split.
-        task: Only this task; may be given several times.
-        seeds: Trajectories a task, each by another way of working.
-        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
-    """
-    from srl_swe.experts.recording import Recorded, record_suite
-    from srl_swe.sandbox.cache import cache_dir
-
-    folder = out or cache_dir() / "trajectories"
-    if seeds < 1:
-        raise ConfigError(f"--seeds must be at least 1, got {seeds}")
-    tasks = read_tasks(suites, split=split, ids=task)
-    sweep_first(backend)
-    printer = console()
-
-    def report(result: Recorded) -> None:
-        if result.trajectory is None:
-            printer.print(verdict(False), result.task_id, result.error or "", markup=False)
-        else:
-            solved = verdict(result.trajectory.resolved, yes="solved", no="not solved")
-            there = "was there already" if result.reused else ""
-            printer.print(solved, result.task_id, f"{len(result.trajectory.steps)} steps", there)
-
-    results = []
-    ordered = sorted(tasks, key=lambda t: (t.suite, t.split))
-    for (suite, part), group in itertools.groupby(ordered, key=lambda t: (t.suite, t.split)):
-        # A file a split: training takes a whole file and refuses held-out trajectories.
-        file = folder / f"{suite}.{part}.jsonl"
-        results += record_suite(
-            prepare_each(list(group), backend), file, seeds=range(seeds), backend=backend, on_progress=report
-        )
-        printer.print(f"written: {file}", markup=False)
-    good = sum(bool(r.trajectory and r.trajectory.resolved) for r in results)
-    printer.print(f"{good} of {len(results)} trajectories end solved")
-    return 0 if good == len(results) else 1
-
-
-def replay(
-    file: Positional[Path],
-    suites: Suites = (),
-    *,
-    task: TaskIds = (),
-    show: bool = False,
-    verify_to: Path | None = None,
-    rejected: Path | None = None,
-    early: float = 0.5,
-    workers: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 2,
-    backend: str = "docker",
-) -> int:
-    """Run recorded trajectories again, step by step. Exits with 1 if one that was solved is not any more.
-
-    With --verify-to, those that end solved and drift late or not at all are written, marked as resolved; the same
-    command goes on where it was interrupted.
-
-    Args:
-        file: The trajectories.
-        suites: Suite folders that hold their tasks; every one in envs/ by default.
-        task: Only this task; may be given several times.
-        show: Print what was recorded and what came back where the two differ.
-        verify_to: Write the trajectories that are to be kept here.
-        rejected: Write why the others are not kept here; with --verify-to OUT.jsonl, OUT.rejected.jsonl by default.
-        early: The first drift is early, and a reason to reject, before this share of the steps.
-        workers: Replays at a time.
-        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
-    """
-    from srl_swe.experts import verification
-    from srl_swe.experts.trajectories import read_trajectories
-
-    if rejected is not None and verify_to is None:
-        raise ConfigError("--rejected goes with --verify-to")
-    if not 0 <= early <= 1:
-        raise ConfigError(f"--early must be from 0 to 1, got {early}")
-    if verify_to is not None and file.resolve() in {verify_to.resolve(), (rejected or verify_to).resolve()}:
-        raise ConfigError(f"{file}: would be overwritten; name another file")
-    trajectories = read_trajectories(file)
-    ids = task or tuple(dict.fromkeys(t.task_id for t in trajectories))
-    tasks = {t.task_id: t for t in read_tasks(suites, ids=ids)}
-    chosen = [t for t in trajectories if t.task_id in tasks]
-    if not chosen:
-        raise ConfigError(f"{file}: holds no trajectory of {', '.join(tasks)}")
-    sweep_first(backend)
-    prepared = {p.task.task_id: p for p in prepare_all(list(tasks.values()), backend)}
-    reports: list[ReplayReport] = []
-    journal = verify_to.with_name(verify_to.name + ".partial") if verify_to is not None else None
-    with Progress(*BAR, console=console(stderr=True)) as progress:
-        bar = progress.add_task("replays", total=len(chosen))
-
-        def on_report(_: Verification, report: ReplayReport | None) -> None:
-            progress.advance(bar)
-            if report is not None and show:
-                reports.append(report)
-
-        found = verification.verify(
-            chosen, prepared, jobs=workers, backend=backend, journal=journal, on_report=on_report
-        )
-    for report in reports:
-        _show_drift(report)
-    if verify_to is not None and journal is not None:
-        refused = rejected or verify_to.with_suffix(".rejected.jsonl")
-        kept, dropped = verification.write_verified(chosen, found, verify_to, refused, early=early)
-        if all(one.infrastructure is None for one in found):
-            journal.unlink(missing_ok=True)
-        console().print(f"{kept} kept: {verify_to}; {dropped} rejected: {refused}", markup=False)
-    return _print_replays(chosen, found, early=early)
-
-
-def _print_replays(chosen: Sequence[Trajectory], found: Sequence[Verification], *, early: float) -> int:
-    rows, lost = [], 0
-    for trajectory, one in zip(chosen, found, strict=True):
-        lost += bool(trajectory.resolved and not one.resolved) or one.infrastructure is not None
-        drifted = ", ".join(str(k + 1) for k in one.drifted) or "none"
-        notes = [f"{one.skipped} steps after the end"] if one.skipped else []
-        notes += ["the task has changed since"] if one.stale else []
-        notes += [reason for reason in one.reasons(early=early) if not reason.startswith("not ")]
-        solved = verdict(one.resolved, yes="solved", no="not solved", unknown="not submitted")
-        if one.infrastructure is not None:
-            solved, notes = verdict(None, unknown="not judged"), [one.infrastructure]
-        rows.append((trajectory.trajectory_id, len(one.ratios), drifted, solved, "; ".join(notes)))
-    print_table(["trajectory", "steps", "steps that drifted", "end", "notes"], rows)
-    if failed := sum(one.infrastructure is not None for one in found):
-        console(stderr=True).print(f"{failed} could not be judged; the same command tries them again", style="yellow")
-    return 1 if lost else 0
-
-
-def _show_drift(report: ReplayReport) -> None:
-    for step in report.steps:
-        if step.drift:
-            rows = [(step.recorded, step.observed)]
-            print_table(["recorded", "now"], rows, title=f"{report.trajectory_id}, step {step.step + 1}: {step.action}")
 
 
 def import_files(

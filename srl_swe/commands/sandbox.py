@@ -70,12 +70,14 @@ def list_backends(*, image: str | None = None) -> int:
     return 0
 
 
-def sweep(*, backend: str | None = None) -> int:
+def sweep(*, backend: str | None = None, snapshots: bool = False) -> int:
     """Remove what processes that were killed left behind: sandboxes, snapshots, volumes and networks.
 
     Args:
         backend: Only this one's; those of every backend that is here by default.
+        snapshots: Also all snapshots that srl-swe replay --snapshots has kept.
     """
+    from srl_swe.environments.lasting_states import LastingStates
     from srl_swe.sandbox import get_backend
     from srl_swe.sandbox.backends import backend_names
 
@@ -83,7 +85,8 @@ def sweep(*, backend: str | None = None) -> int:
     if not names:
         raise EngineUnavailableError("no backend can be used here; srl-swe sandbox list says why")
     for name in names:
-        console().print(f"{name}: removed {get_backend(name).sweep()} left over", markup=False)
+        kept = f", {LastingStates(name).clear()} snapshots that were kept" if snapshots else ""
+        console().print(f"{name}: removed {get_backend(name).sweep()} left over{kept}", markup=False)
     return 0
 
 

@@ -79,6 +79,23 @@ def parse_action(text: str, *, require_thought: bool = True) -> tuple[str, Actio
     return thought, Action(command=command)
 
 
+def parse_actions(text: str, *, require_thought: bool = True) -> tuple[str, tuple[Action, ...]]:
+    """Split an answer of several actions, one after the other, into its thought and its actions: at least one.
+
+    Raises:
+        MalformedActionError: The answer is not a thought and then actions; the message says in what way.
+    """
+    thought, rest = split_thought(text, require_thought=require_thought)
+    actions: list[Action] = []
+    while rest.strip() or not actions:
+        command, rest = _split_action(rest)
+        if not command.strip():
+            raise MalformedActionError("empty action: the block holds no command")
+        _refuse_unrunnable(command)
+        actions.append(Action(command=command))
+    return thought, tuple(actions)
+
+
 def format_action(command: Action | str) -> str:
     """Write the fenced block alone.
 

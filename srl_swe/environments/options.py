@@ -26,6 +26,11 @@ class ResetOptions:
     actions: tuple[str, ...] = ()
     """All of the expert's actions that can be run: those before the first ``submit``."""
 
+    @property
+    def runs(self) -> int:
+        """How many of the actions lie before the opening state."""
+        return sum(step.runnable for step in self.steps)
+
 
 def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> ResetOptions:
     """Check the options of a reset.
@@ -95,5 +100,5 @@ def _read_steps(step: int, trajectory: Trajectory) -> tuple[Step, ...]:
 
 
 def _runnable(trajectory: Trajectory) -> tuple[str, ...]:
-    actions = (step.action for step in trajectory.steps)
+    actions = (step.action for step in trajectory.steps if step.runnable)
     return tuple(itertools.takewhile(lambda action: Action(command=action).kind != "submit", actions))

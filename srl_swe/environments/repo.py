@@ -13,6 +13,7 @@ from gymnasium.error import ResetNeeded
 
 from srl_swe.environments import prompts
 from srl_swe.environments.actions import format_malformed, format_observation, parse_action
+from srl_swe.environments.lasting_states import LastingStates
 from srl_swe.environments.options import read_options
 from srl_swe.environments.snapshots import ExpertStates
 from srl_swe.environments.spaces import UnicodeText
@@ -91,7 +92,8 @@ class RepoEnv(gymnasium.Env[str, str]):
 
     ## Options
     ``reset(options=…)`` takes ``task`` (an id), ``trajectory`` (a `Trajectory` of that task) and ``step`` (k: open at
-    the state after the trajectory's first k actions, from a snapshot that this environment keeps until `close`).
+    the state after the trajectory's first k actions, from a snapshot that this environment keeps until `close`, or
+    from a lasting one that `keep_state` made earlier).
 
     ## Version History
     - v0: first version.
@@ -185,7 +187,7 @@ class RepoEnv(gymnasium.Env[str, str]):
         chosen = read_options(options, tuple(self._tasks))
         self._close_episode()
         prepared = self._prepare(chosen.task_id or self._draw(self.np_random))
-        self._sandbox = self._states.open(self._spec(prepared), chosen.actions, len(chosen.steps))
+        self._sandbox = self._states.open(self._spec(prepared), chosen.actions, chosen.runs)
         if self._warm and chosen.task_id is None and not chosen.steps:
             # What the next reset will draw, if it is not told otherwise.
             self._pool.expect(self._spec(self._prepare(self._draw(copy.deepcopy(self.np_random)))))
@@ -255,6 +257,22 @@ class RepoEnv(gymnasium.Env[str, str]):
         if self._sandbox is None or self._episode is None:
             raise ResetNeeded("no sandbox: call reset()")
         return student_patch(self._sandbox, base_commit=self._episode.prepared.base_commit)
+
+    def keep_state(self, lasting: LastingStates) -> bool:
+        """Keep the present state beyond this process, as the one after the actions so far; whether it is a new one.
+
+        A later `reset` with an option ``step``, in any process, then opens it. A system that is mounted read-only has
+        no snapshots, and is never kept.
+
+        Raises:
+            InfrastructureError: The sandbox failed or is gone; the list of states cannot be written.
+            ResetNeeded: There is no episode.
+        """
+        if self._sandbox is None or self._episode is None:
+            raise ResetNeeded("no sandbox: call reset()")
+        spec = self._spec(self._episode.prepared)
+        actions = [step.action for step in self._episode.steps if step.runnable and step.action]
+        return not spec.read_only and self._states.keep(spec, actions, self._sandbox, lasting)
 
     # -------------------------------------------------------------------------------------------------------- inside
     def _prepare(self, task_id: str) -> PreparedTask:

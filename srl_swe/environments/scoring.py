@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from srl_swe.environments.actions import parse_actions
 from srl_swe.environments.answers import read_answer
 from srl_swe.errors import MalformedActionError
 from srl_swe.records import Domain, Score
@@ -40,4 +43,27 @@ def score_action(
     except MalformedActionError:
         return Score(value=MALFORMED_REWARD, parts={"well_formed": 0.0})
     value = similarity(action.strip(), expert_action.strip(), autojunk=autojunk)
+    return Score(value=value, parts={"well_formed": 1.0, "similarity": value})
+
+
+def score_actions(
+    text: str, expert_actions: Sequence[str], *, autojunk: bool = False, require_thought: bool = True
+) -> Score:
+    """Score a student's whole plan against all of the expert's commands at once (the paper's holistic similarity).
+
+    Args:
+        text: The student's whole answer: a thought and then one command after the other, each in a block of its own.
+        expert_actions: The expert's bare commands, in order.
+        autojunk: difflib's heuristic; see `srl_swe.rewards.similarity`.
+        require_thought: Whether an answer without a thought is malformed.
+
+    Returns:
+        As `score_action`.
+    """
+    try:
+        _, actions = parse_actions(text, require_thought=require_thought)
+    except MalformedActionError:
+        return Score(value=MALFORMED_REWARD, parts={"well_formed": 0.0})
+    student = "\n".join(action.command.strip() for action in actions)
+    value = similarity(student, "\n".join(action.strip() for action in expert_actions), autojunk=autojunk)
     return Score(value=value, parts={"well_formed": 1.0, "similarity": value})

@@ -8,7 +8,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from srl_swe.errors import InfrastructureError
+from srl_swe.environments.lasting_states import LastingStates, state_key
+from srl_swe.errors import EngineUnavailableError, InfrastructureError, SandboxError
 from srl_swe.sandbox import get_backend
 from srl_swe.sandbox.pool import SandboxPool
 from srl_swe.sandbox.protocol import Sandbox, SandboxSpec
@@ -31,7 +32,8 @@ class ExpertStates:
 
     When a state is first asked for, the whole trajectory is replayed once, in one container, and a snapshot is taken
     after each action: each is one layer on the task's image, so that no chain of layers grows with k. Snapshots that
-    were asked for longest ago are removed where all together exceed ``capacity_mb``.
+    were asked for longest ago are removed where all together exceed ``capacity_mb``. Before any of that, the lasting
+    snapshots that an earlier process has made are looked through.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class ExpertStates:
         backend: str = "docker",
         command_timeout_s: float = 60.0,
         capacity_mb: float = 4096.0,
+        lasting: LastingStates | None = None,
     ) -> None:
         """Make nothing yet.
 
@@ -49,11 +52,13 @@ class ExpertStates:
             backend: The pool's.
             command_timeout_s: Seconds an expert's action may take.
             capacity_mb: What all snapshots together may take on the disk, in MiB.
+            lasting: Snapshots of earlier processes; by default the backend's own.
         """
         self._pool = pool
         self._backend = get_backend(backend)
         self._command_timeout_s = command_timeout_s
         self._capacity_mb = capacity_mb
+        self._lasting = LastingStates(backend) if lasting is None else lasting
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
         self._lingering: list[str] = []
         self._replays: dict[_Key, threading.Lock] = {}
@@ -87,6 +92,8 @@ class ExpertStates:
         if step == 0:
             return self._pool.open(spec)
         whole = tuple(actions)
+        if (sandbox := self._open_lasting(spec, whole[:step])) is not None:
+            return sandbox
         key = (spec, whole[:step])
         with self._lock:
             replaying = self._replays.setdefault((spec, whole), threading.Lock())
@@ -96,6 +103,31 @@ class ExpertStates:
             return self._pool.open(dataclasses.replace(spec, image=reference))
         finally:
             self._unpin(key)
+
+    def keep(self, spec: SandboxSpec, actions: Sequence[str], sandbox: Sandbox, lasting: LastingStates) -> bool:
+        """Make the state of a sandbox, in which these actions have been run, a lasting one; whether it is new.
+
+        Raises:
+            SandboxError: There can be no snapshot of it.
+            StorageError: The list of lasting states cannot be written.
+        """
+        key = state_key(spec, actions, command_timeout_s=self._command_timeout_s)
+        if lasting.find(key) is not None:
+            return False
+        lasting.add(key, sandbox.snapshot(lasting=True))
+        return True
+
+    def _open_lasting(self, spec: SandboxSpec, actions: Sequence[str]) -> Sandbox | None:
+        key = state_key(spec, actions, command_timeout_s=self._command_timeout_s)
+        if (reference := self._lasting.find(key)) is None:
+            return None
+        try:
+            return self._pool.open(dataclasses.replace(spec, image=reference))
+        except EngineUnavailableError:
+            raise
+        except SandboxError:  # somebody removed it, behind our back
+            self._lasting.forget(key)
+            return None
 
     def close(self) -> None:
         """Remove the snapshots; what cannot be removed now is found by the next sweep."""

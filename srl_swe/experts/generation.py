@@ -6,22 +6,20 @@ same call goes on, and ``t.rejected.jsonl``, every attempt that was judged and n
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import srl_swe
-from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import ConfigError
 from srl_swe.experts.attempts import UNJUDGED, Attempted, AttemptJournal, judge
 from srl_swe.experts.diversity import agreement
 from srl_swe.experts.oracle import license_of
+from srl_swe.experts.side_by_side import SideBySide
 from srl_swe.experts.teaching import Attempt, Setting, Teacher, attempt_task, teaching_environment
 from srl_swe.experts.trajectories import write_trajectories
 from srl_swe.files import write_atomically
@@ -218,28 +216,14 @@ class _Work:
     ) -> None:
         self.teacher, self.journal, self.setting, self.budget = teacher, journal, setting, budget
         self.backend, self.on_progress = backend, on_progress
-        self.stopped = threading.Event()
+        self.side = SideBySide()
         self.lock = threading.Lock()
         self.live: dict[int, Attempt] = {}
-        self.open: set[RepoEnv] = set()
 
     def run(self, tasks: Sequence[PreparedTask], temperatures: Sequence[float], *, enough: int, jobs: int) -> None:
-        pool = ThreadPoolExecutor(jobs, thread_name_prefix="teacher")
-        try:
-            for future in as_completed([pool.submit(self._task, task, temperatures, enough) for task in tasks]):
-                future.result()
-        except BaseException:
-            # Closing ends the commands and requests that the threads wait for; what was just opening closes itself.
-            self.stopped.set()
-            self.teacher.close()
-            with self.lock:
-                environments = list(self.open)
-            for environment in environments:
-                with contextlib.suppress(Exception):
-                    environment.close()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        # Where it is interrupted, the requests under way end too.
+        with self.side.holding(self.teacher):
+            self.side.run(lambda task: self._task(task, temperatures, enough), tasks, jobs=jobs, name="teacher")
 
     def _task(self, prepared: PreparedTask, temperatures: Sequence[float], enough: int) -> None:
         known = {attempted.key: attempted for attempted in self.journal.attempts if attempted.judged}
@@ -252,7 +236,7 @@ class _Work:
             for _ in range(_TRIES):
                 if attempted is not None and attempted.judged:
                     break
-                if self.stopped.is_set() or self._is_spent():
+                if self.side.stopped.is_set() or self._is_spent():
                     return
                 attempted = self._attempt(prepared, k, temperature)
                 self.journal.add(attempted)
@@ -261,7 +245,8 @@ class _Work:
             solved += attempted is not None and attempted.outcome == "solved"
 
     def _attempt(self, prepared: PreparedTask, k: int, temperature: float) -> Attempted:
-        with self._environment(prepared) as environment:
+        environment = teaching_environment(prepared, self.setting, backend=self.backend)
+        with self.side.holding(environment):
             attempt = attempt_task(
                 prepared,
                 self.teacher,
@@ -272,7 +257,7 @@ class _Work:
         with self.lock:
             self.live.pop(id(attempt), None)
         outcome, reason = judge(attempt)
-        if outcome in UNJUDGED and self.stopped.is_set():
+        if outcome in UNJUDGED and self.side.stopped.is_set():
             outcome, reason = "stopped", "interrupted"
         return Attempted(
             task_id=prepared.task.task_id,
@@ -295,23 +280,12 @@ class _Work:
             steps=() if outcome in UNJUDGED else tuple(attempt.steps),
         )
 
-    @contextlib.contextmanager
-    def _environment(self, prepared: PreparedTask) -> Iterator[RepoEnv]:
-        environment = teaching_environment(prepared, self.setting, backend=self.backend)
-        with self.lock:
-            self.open.add(environment)
-        try:
-            yield environment
-        finally:
-            with self.lock:
-                self.open.discard(environment)
-
     def _may_go_on(self, attempt: Attempt) -> bool:
         if attempt.uncounted and (self.budget.tokens is not None or self.budget.cost is not None):
             raise ConfigError(f"{self.teacher.host}: the server does not count tokens, so no limit on them can be kept")
         with self.lock:
             self.live[id(attempt)] = attempt
-        return not self.stopped.is_set() and not self._is_spent()
+        return not self.side.stopped.is_set() and not self._is_spent()
 
     def _is_spent(self) -> bool:
         """Whether the budget is used up, by all calls so far and the attempts under way."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -59,7 +60,7 @@ def step_instances(
     mistakes = trajectory.provenance.get("mistakes", []) if skip_mistakes else []
     instances = []
     for k, step in enumerate(trajectory.steps):
-        if not step.runnable or (skip_first and k == 0) or k in mistakes:
+        if _why_left_out(step, k, skip_first, mistakes):
             continue
         told = hint_text(step, hint)
         last = history
@@ -81,6 +82,21 @@ def step_instances(
             )
         )
     return instances
+
+
+def left_out(trajectory: Trajectory, *, skip_first: bool = False, skip_mistakes: bool = True) -> Counter[str]:
+    """How many steps `step_instances` makes no instance of, by reason."""
+    mistakes = trajectory.provenance.get("mistakes", []) if skip_mistakes else []
+    reasons = [_why_left_out(step, k, skip_first, mistakes) for k, step in enumerate(trajectory.steps)]
+    return Counter(reason for reason in reasons if reason)
+
+
+def _why_left_out(step: Step, k: int, skip_first: bool, mistakes: Sequence[int]) -> str:
+    if not step.runnable:
+        return "action cannot run"
+    if skip_first and k == 0:
+        return "first step"
+    return "mistake that later steps mend" if k in mistakes else ""
 
 
 def _chat(trajectory: Trajectory, k: int, last: int | None, observation_chars: int) -> tuple[Message, ...]:

@@ -11,6 +11,7 @@ from srl_swe.environments.actions import format_answer
 from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import InfrastructureError
 from srl_swe.experts.plans import PlannedStep, make_plan
+from srl_swe.experts.side_by_side import SideBySide
 from srl_swe.experts.thoughts import thought_for
 from srl_swe.records import PreparedTask, Step, Task, Trajectory, Verdict
 from srl_swe.sandbox import open_sandbox
@@ -19,7 +20,9 @@ SOURCE = "oracle"
 """The ``source`` of trajectories made here."""
 
 
-def record(prepared: PreparedTask, *, seed: int = 0, backend: str = "docker") -> Trajectory:
+def record(
+    prepared: PreparedTask, *, seed: int = 0, backend: str = "docker", side: SideBySide | None = None
+) -> Trajectory:
     """Record one trajectory: plan it from the gold patch, run it action by action, keep what came back.
 
     The plan and its wording depend on the task's content and the seed alone. ``resolved`` is the hidden tests' verdict
@@ -29,6 +32,7 @@ def record(prepared: PreparedTask, *, seed: int = 0, backend: str = "docker") ->
         prepared: The task, its image built.
         seed: Decides between ways of doing and saying the same thing.
         backend: Sandbox backend.
+        side: The work that this is a part of, for an interruption; by default nothing else.
 
     Raises:
         TaskError: the gold patch cannot be made by text edits.
@@ -36,9 +40,12 @@ def record(prepared: PreparedTask, *, seed: int = 0, backend: str = "docker") ->
     """
     task_hash = prepared.task.content_hash
     rng = random.Random(f"{task_hash}:{seed}")
-    with open_sandbox(prepared.image, backend=backend) as sandbox:
+    side = side or SideBySide()
+    with open_sandbox(prepared.image, backend=backend) as sandbox, side.holding(sandbox):
         plan = make_plan(prepared, sandbox, rng)
-    steps, verdict = _run(prepared, plan, rng, backend=backend)
+    environment = open_environment(prepared, max_steps=len(plan) + 1, backend=backend)
+    with side.holding(environment):
+        steps, verdict = _run(prepared, plan, rng, environment)
     return Trajectory(
         trajectory_id=f"{prepared.task.task_id}@{SOURCE}-{seed}",
         task_id=prepared.task.task_id,
@@ -63,11 +70,10 @@ def open_environment(prepared: PreparedTask, *, max_steps: int, backend: str = "
 
 
 def _run(
-    prepared: PreparedTask, plan: list[PlannedStep], rng: random.Random, *, backend: str
+    prepared: PreparedTask, plan: list[PlannedStep], rng: random.Random, environment: RepoEnv
 ) -> tuple[list[Step], Verdict]:
     steps: list[Step] = []
     seen = ""
-    environment = open_environment(prepared, max_steps=len(plan) + 1, backend=backend)
     try:
         environment.reset()
         for planned in plan:

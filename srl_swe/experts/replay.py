@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from srl_swe.environments.actions import NO_THOUGHT, format_action
+from srl_swe.environments.lasting_states import LastingStates
 from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import TrajectoryError
 from srl_swe.experts.observations import compare
 from srl_swe.experts.oracle import open_environment, verdict_of
-from srl_swe.records import Ending, PreparedTask, Trajectory, Verdict
+from srl_swe.records import Ending, PreparedTask, Step, Trajectory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,12 @@ class ReplayReport:
 
 
 def replay(
-    trajectory: Trajectory, prepared: PreparedTask, *, backend: str = "docker", environment: RepoEnv | None = None
+    trajectory: Trajectory,
+    prepared: PreparedTask,
+    *,
+    backend: str = "docker",
+    environment: RepoEnv | None = None,
+    lasting: LastingStates | None = None,
 ) -> ReplayReport:
     """Run every action of a trajectory in a new sandbox and compare the observations; what cannot run is passed over.
 
@@ -67,6 +75,7 @@ def replay(
         prepared: Its task.
         backend: Sandbox backend.
         environment: The task's, for a caller that may have to close it meanwhile; made here by default.
+        lasting: Where the state after each action is kept for later processes; ``None``: it is not.
 
     Raises:
         TrajectoryError: the trajectory belongs to another task.
@@ -76,32 +85,16 @@ def replay(
         raise TrajectoryError(
             f"{trajectory.trajectory_id}: belongs to the task {trajectory.task_id}, not to {prepared.task.task_id}"
         )
-    steps: list[ReplayedStep] = []
     runnable = [(k, step) for k, step in enumerate(trajectory.steps) if step.runnable]
-    ending: Ending | None = None
-    verdict: Verdict | None = None
     if environment is None:
         environment = open_environment(prepared, max_steps=len(trajectory.steps) + 1, backend=backend)
     try:
         environment.reset()
-        for k, step in runnable:
-            observed, _, terminated, truncated, info = environment.step(f"{NO_THOUGHT}\n{format_action(step.action)}")
-            ratio, drift = compare(step.observation, observed)
-            steps.append(
-                ReplayedStep(
-                    step=k,
-                    action=step.action,
-                    recorded=step.observation,
-                    observed=observed,
-                    ratio=ratio,
-                    drift=drift,
-                )
-            )
-            if terminated or truncated:
-                ending, verdict = info["ending"], verdict_of(info, prepared)
-                break
+        steps, info = _run(runnable, environment, lasting)
     finally:
         environment.close()
+    ending: Ending | None = info.get("ending")
+    verdict = verdict_of(info, prepared) if ending is not None else None
     recorded_hash = trajectory.provenance.get("task_hash")
     return ReplayReport(
         trajectory_id=trajectory.trajectory_id,
@@ -113,6 +106,27 @@ def replay(
         stale=recorded_hash is not None and recorded_hash != prepared.task.content_hash,
         tampering=() if verdict is None else verdict.tampering,
     )
+
+
+def _run(
+    runnable: Sequence[tuple[int, Step]], environment: RepoEnv, lasting: LastingStates | None
+) -> tuple[list[ReplayedStep], dict[str, Any]]:
+    """Run the actions until the episode ends; what came back of each, and what was said at last."""
+    steps: list[ReplayedStep] = []
+    info: dict[str, Any] = {}
+    for k, step in runnable:
+        observed, _, terminated, truncated, info = environment.step(f"{NO_THOUGHT}\n{format_action(step.action)}")
+        ratio, drift = compare(step.observation, observed)
+        steps.append(
+            ReplayedStep(
+                step=k, action=step.action, recorded=step.observation, observed=observed, ratio=ratio, drift=drift
+            )
+        )
+        if terminated or truncated:
+            break
+        if lasting is not None:
+            environment.keep_state(lasting)
+    return steps, info
 
 
 def mark(trajectory: Trajectory, report: ReplayReport) -> Trajectory:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import srl_swe
-from srl_swe.environments.repo import RepoEnv
+from srl_swe.environments.lasting_states import LastingStates
 from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError, MalformedActionError
+from srl_swe.experts.adoption import rerecorded
 from srl_swe.experts.oracle import open_environment
 from srl_swe.experts.replay import ReplayReport, replay
 from srl_swe.experts.secrets import secrets_of
+from srl_swe.experts.side_by_side import SideBySide
 from srl_swe.experts.trajectories import format_trajectory, write_trajectories
 from srl_swe.files import append_line, resume_lines, write_atomically
 from srl_swe.records import PreparedTask, Trajectory
@@ -54,6 +54,8 @@ class Verification:
     """Why an action cannot be given to a shell."""
     infrastructure: str | None = None
     """Why it could not be judged, however often it was tried."""
+    observed: tuple[str, ...] = ()
+    """What came back of each step that was run, where that was asked for."""
 
     def reasons(self, *, early: float = 0.5) -> list[str]:
         """Why the trajectory is not to be kept; empty: it is. Asked only of what was judged.
@@ -83,6 +85,8 @@ def verify(
     backend: str = "docker",
     journal: Path | None = None,
     on_report: Callable[[Verification, ReplayReport | None], None] | None = None,
+    lasting: LastingStates | None = None,
+    observations: bool = False,
 ) -> list[Verification]:
     """Replay each trajectory. What the world spoils is tried again, three times in all.
 
@@ -94,6 +98,8 @@ def verify(
         journal: Where results are kept as they come, so that an interrupted call goes on where it stopped.
         on_report: Called after each replay, from several threads; the report is ``None`` where the replay failed or was
             done by an earlier call.
+        lasting: Where the state after each action is kept for later processes; ``None``: it is not.
+        observations: Also keep what came back, in `Verification.observed`.
 
     Returns:
         One for each trajectory, in order.
@@ -103,10 +109,62 @@ def verify(
         EngineUnavailableError: no container engine answers.
         StorageError: the journal cannot be written.
     """
-    if jobs < 1:
-        raise ConfigError(f"jobs: must be at least 1, not {jobs}")
-    work = _Replays(prepared, backend, journal, on_report)
-    return work.run(trajectories, jobs)
+    side = SideBySide()
+    known = _read_journal(journal) if journal is not None else {}
+    writing = threading.Lock()
+
+    def one(trajectory: Trajectory) -> Verification:
+        task = prepared[trajectory.task_id]
+        key, report = _key(trajectory, task), None
+        found = known.get(key)
+        if found is None or (observations and len(found.observed) < len(found.ratios)):
+            found, report = verify_one(trajectory, task, backend=backend, side=side, lasting=lasting)
+            if observations and report is not None:
+                found = dataclasses.replace(found, observed=tuple(step.observed for step in report.steps))
+            if journal is not None and found.infrastructure is None:
+                with writing:
+                    append_line(journal, {"key": key, "verification": dataclasses.asdict(found)})
+        if on_report is not None:
+            on_report(found, report)
+        return found
+
+    return side.run(one, trajectories, jobs=jobs, name="replay")
+
+
+def verify_one(
+    trajectory: Trajectory,
+    prepared: PreparedTask,
+    *,
+    backend: str = "docker",
+    side: SideBySide | None = None,
+    lasting: LastingStates | None = None,
+) -> tuple[Verification, ReplayReport | None]:
+    """Replay one trajectory, three times where the world spoils it; the report is ``None`` where it went wrong.
+
+    Raises:
+        EngineUnavailableError: no container engine answers.
+    """
+    side, failure = side or SideBySide(), ""
+    for _ in range(_TRIES):
+        environment = open_environment(prepared, max_steps=len(trajectory.steps) + 1, backend=backend)
+        with side.holding(environment):
+            try:
+                report = replay(trajectory, prepared, environment=environment, lasting=lasting)
+            except EngineUnavailableError:
+                raise
+            except MalformedActionError as error:
+                return _unjudged(trajectory, unrunnable=str(error)), None
+            except InfrastructureError as error:
+                failure = f"{type(error).__name__}: {error}"
+                continue
+        return _verification(trajectory, report), report
+    return _unjudged(trajectory, infrastructure=failure), None
+
+
+def verified(trajectory: Trajectory, found: Verification) -> Trajectory:
+    """The trajectory, marked as resolved, with what its replay showed in its provenance."""
+    replayed = {"package_version": srl_swe.__version__, "drifted": list(found.drifted), "stale": found.stale}
+    return dataclasses.replace(trajectory, resolved=True, provenance=trajectory.provenance | {"replay": replayed})
 
 
 def write_verified(
@@ -116,10 +174,19 @@ def write_verified(
     rejected: Path,
     *,
     early: float = 0.5,
+    rerecord: bool = False,
 ) -> tuple[int, int]:
     """Write the trajectories to keep, and why the others are not kept; returns how many of each.
 
     Those that could not be judged are in neither file. Where there is nothing to keep, ``out`` is not written.
+
+    Args:
+        trajectories: What was replayed.
+        verifications: What that showed of each.
+        out: The file of those to keep.
+        rejected: The file of the others' reasons.
+        early: See `Verification.reasons`.
+        rerecord: Keep what came back in place of what was recorded; drift is then no reason against a trajectory.
 
     Raises:
         StorageError: a file cannot be written.
@@ -129,87 +196,16 @@ def write_verified(
     for trajectory, found in zip(trajectories, verifications, strict=True):
         if found.infrastructure is not None:
             continue
-        if reasons := found.reasons(early=early):
-            record = {"trajectory_id": found.trajectory_id, "reasons": reasons, "replay": dataclasses.asdict(found)}
+        if reasons := found.reasons(early=0.0 if rerecord else early):
+            replayed = {key: value for key, value in dataclasses.asdict(found).items() if key != "observed"}
+            record = {"trajectory_id": found.trajectory_id, "reasons": reasons, "replay": replayed}
             lines.append(json.dumps(record) + "\n")
             continue
-        replayed = {"package_version": srl_swe.__version__, "drifted": list(found.drifted), "stale": found.stale}
-        provenance = trajectory.provenance | {"replay": replayed}
-        kept.append(dataclasses.replace(trajectory, resolved=True, provenance=provenance))
+        kept.append(verified(rerecorded(trajectory, found.observed) if rerecord else trajectory, found))
     if kept:
         write_trajectories(out, kept)
     write_atomically(rejected, "".join(lines))
     return len(kept), len(lines)
-
-
-class _Replays:
-    """The replays under way."""
-
-    def __init__(
-        self,
-        prepared: Mapping[str, PreparedTask],
-        backend: str,
-        journal: Path | None,
-        on_report: Callable[[Verification, ReplayReport | None], None] | None,
-    ) -> None:
-        self.prepared, self.backend, self.journal, self.on_report = prepared, backend, journal, on_report
-        self.known = _read_journal(journal) if journal is not None else {}
-        self.stopped = threading.Event()
-        self.lock = threading.Lock()
-        self.open: set[RepoEnv] = set()
-
-    def run(self, trajectories: Sequence[Trajectory], jobs: int) -> list[Verification]:
-        pool = ThreadPoolExecutor(jobs, thread_name_prefix="replay")
-        try:
-            futures = [pool.submit(self._one, trajectory) for trajectory in trajectories]
-            for future in as_completed(futures):
-                future.result()
-            return [future.result() for future in futures]
-        except BaseException:
-            self.stopped.set()
-            with self.lock:
-                environments = list(self.open)
-            for environment in environments:
-                with contextlib.suppress(Exception):
-                    environment.close()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-    def _one(self, trajectory: Trajectory) -> Verification:
-        key = _key(trajectory, self.prepared[trajectory.task_id])
-        report: ReplayReport | None = None
-        if (found := self.known.get(key)) is None:
-            found, report = self._replay(trajectory)
-            if self.journal is not None and found.infrastructure is None:
-                with self.lock:
-                    append_line(self.journal, {"key": key, "verification": dataclasses.asdict(found)})
-        if self.on_report is not None:
-            self.on_report(found, report)
-        return found
-
-    def _replay(self, trajectory: Trajectory) -> tuple[Verification, ReplayReport | None]:
-        prepared, failure = self.prepared[trajectory.task_id], ""
-        for _ in range(_TRIES):
-            environment = open_environment(prepared, max_steps=len(trajectory.steps) + 1, backend=self.backend)
-            with self.lock:
-                if self.stopped.is_set():
-                    raise InfrastructureError("interrupted")
-                self.open.add(environment)
-            try:
-                report = replay(trajectory, prepared, environment=environment)
-            except EngineUnavailableError:
-                raise
-            except MalformedActionError as error:
-                return _unjudged(trajectory, unrunnable=str(error)), None
-            except InfrastructureError as error:
-                failure = f"{type(error).__name__}: {error}"
-                continue
-            finally:
-                with self.lock:
-                    self.open.discard(environment)
-            return _verification(trajectory, report), report
-        return _unjudged(trajectory, infrastructure=failure), None
 
 
 def _unjudged(

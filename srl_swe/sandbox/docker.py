@@ -26,7 +26,7 @@ from srl_swe.sandbox.calls import address, shared_client, talking
 from srl_swe.sandbox.enclosure import Channel, ShellState
 from srl_swe.sandbox.engine import EngineKind
 from srl_swe.sandbox.exec_channel import ExecChannel
-from srl_swe.sandbox.leftovers import labels, sweep
+from srl_swe.sandbox.leftovers import LASTING_LABELS, labels, sweep
 from srl_swe.sandbox.network.proxy import AllowListProxy, remove_left_over_folders
 from srl_swe.sandbox.network.relay import MOUNT
 from srl_swe.sandbox.owners import OWNER_LABEL, this_process
@@ -174,6 +174,11 @@ class DockerEnclosure:
             reason = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
             raise SandboxLostError(f"the container has ended ({reason})")
 
+    @property
+    def engine_address(self) -> str:
+        """Where its engine is, as in ``DOCKER_HOST``."""
+        return address(self._api)
+
     def written_mb(self) -> float | None:
         """See `srl_swe.sandbox.enclosure.Enclosure.written_mb`."""
         if self._quota:
@@ -185,11 +190,11 @@ class DockerEnclosure:
             found = api._result(api._get(place, params={"size": "true"}), json=True)
         return float(found.get("SizeRw") or 0) / _MIB
 
-    def save(self, state: ShellState) -> str:
+    def save(self, state: ShellState, *, lasting: bool = False) -> str:
         """See `srl_swe.sandbox.enclosure.Enclosure.save`."""
         if self._spec.read_only:
             raise SandboxError("a sandbox with a read-only system keeps its files in volumes: it has no snapshots")
-        kept = labels("snapshot") | {
+        kept = (LASTING_LABELS if lasting else labels("snapshot")) | {
             DIRECTORY_LABEL: _encode(state.directory),
             EXPORTS_LABEL: _encode(state.exports),
         }

@@ -73,8 +73,8 @@ class Enclosure(Protocol):
         """Return how much has been written to it, in MiB; ``None`` where a quota holds it anyway."""
         ...
 
-    def save(self, state: ShellState) -> str:
-        """Keep its files and the state; return what the backend can open.
+    def save(self, state: ShellState, *, lasting: bool = False) -> str:
+        """Keep its files and the state; return what the backend can open. ``lasting``: beyond this process's end.
 
         Raises:
             SandboxError: it cannot be kept.

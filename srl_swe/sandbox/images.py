@@ -87,7 +87,7 @@ def build_image(client: docker.DockerClient, spec: ImageSpec, *, name: str) -> s
     with file_lock(cache_dir() / "images.lock"):
         if not exists(client, tag):
             parent = _dependencies_image(client, base, spec.requirements)
-            script = COMMIT_SCRIPT + (_INSTALL_SCRIPT if spec.install else "") + COMMIT_ID_SCRIPT
+            script = COMMIT_SCRIPT + _import_script(spec) + COMMIT_ID_SCRIPT
             labels = {KIND_LABEL: "task-image"}
             add_layer(
                 client, parent, tag, entries=entries, script=script, labels=labels, result_label=BASE_COMMIT_LABEL
@@ -136,6 +136,14 @@ def _dependencies_tag(base: str, requirements: tuple[str, ...]) -> str:
     return f"srl-swe/deps:{_digest([base, *sorted(set(requirements))])}" if requirements else base
 
 
+def _import_script(spec: ImageSpec) -> str:
+    """Return what makes the repository's packages importable from where they are, if not by the working directory."""
+    if spec.install:
+        return _INSTALL_SCRIPT
+    source = spec.repository / "src"
+    return _SOURCE_SCRIPT if source.is_dir() and not (source / "__init__.py").exists() else ""
+
+
 def _repository_entries(repository: Path) -> list[Entry]:
     """Return everything in a repository that goes into ``/testbed``, folders before what is in them."""
     entries = []
@@ -152,6 +160,8 @@ def _repository_entries(repository: Path) -> list[Entry]:
 def _spec_hash(spec: ImageSpec, base: str, entries: list[Entry]) -> str:
     """Return the hash of all that a task image is made from."""
     parts = [base, *sorted(set(spec.requirements)), f"install={spec.install}", COMMIT_SCRIPT, _INSTALL_SCRIPT]
+    if (script := _import_script(spec)) == _SOURCE_SCRIPT:
+        parts.append(script)
     for entry in entries:
         path = entry.source
         if path.is_symlink():
@@ -195,6 +205,12 @@ _INSTALL_SCRIPT = """
     --config-settings editable_mode=compat --editable /testbed
 chown -R agent:agent /testbed
 rm -rf /root/.cache
+"""
+
+# The place is searched last, so that nothing in it stands in for another module; `srl_swe.grading.paths` refuses what
+# Python would run at its start.
+_SOURCE_SCRIPT = """
+echo /testbed/src > "$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/testbed.pth"
 """
 
 COMMIT_ID_SCRIPT = """

@@ -13,6 +13,9 @@ from srl_swe.sandbox.owners import DEADLINE_LABEL, KIND_LABEL, LIFETIME_S, OWNER
 if TYPE_CHECKING:
     import docker
 
+LASTING_LABELS = {KIND_LABEL: "lasting-snapshot", OWNER_LABEL: "", DEADLINE_LABEL: ""}
+"""On snapshots that nobody owns: what a container made of one has from its image is then no dead owner's either."""
+
 
 def labels(kind: str) -> dict[str, str]:
     """Return what is put on everything that lives no longer than this process, such as ``sandbox`` or ``snapshot``."""

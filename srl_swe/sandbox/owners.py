@@ -13,7 +13,7 @@ DEADLINE_LABEL = "srl_swe.deadline"
 LIFETIME_S = 86_400
 """How long after its beginning that is. No episode is longer."""
 KIND_LABEL = "srl_swe.kind"
-"""What a container or an image is for, such as ``sandbox``, ``build``, ``task-image``, ``snapshot``."""
+"""What a container or an image is for, such as ``sandbox``, ``build``, ``task-image``, ``lasting-snapshot``."""
 
 
 def _start_time(pid: int) -> str | None:

@@ -98,10 +98,11 @@ class Sandbox(Protocol):
         """
         ...
 
-    def snapshot(self) -> str:
+    def snapshot(self, *, lasting: bool = False) -> str:
         """Keep files, and the main session's working directory and exported variables; return a reference.
 
-        `open_sandbox` takes it as an image. Processes are not kept.
+        `open_sandbox` takes it as an image. Processes are not kept. A snapshot goes with the process that made it;
+        a ``lasting`` one belongs to nobody, and stays until `Backend.remove_snapshot`.
         """
         ...
 

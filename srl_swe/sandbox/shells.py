@@ -320,9 +320,9 @@ class ShellSandbox:
         with self._noticing_loss():
             program_files.write_file(self._enclosure, self._absolute(path), data)
 
-    def snapshot(self) -> str:
+    def snapshot(self, *, lasting: bool = False) -> str:
         """See `srl_swe.sandbox.protocol.Sandbox.snapshot`."""
-        return self._enclosure.save(self._session(MAIN_SESSION).ready())
+        return self._enclosure.save(self._session(MAIN_SESSION).ready(), lasting=lasting)
 
     def fork(self, count: int) -> list[ShellSandbox]:
         """See `srl_swe.sandbox.protocol.Sandbox.fork`."""

@@ -120,6 +120,18 @@ def test_requirements_and_an_installed_repository(docker_client: docker.DockerCl
     ]
 
 
+def test_packages_below_src_can_be_imported(docker_client: docker.DockerClient, packaged: Path, tmp_path: Path) -> None:
+    image = build_image(
+        docker_client, ImageSpec(repository=packaged, requirements=("sqlparse==0.5.1",)), name="tests-src"
+    )
+    script = "cd /tmp; python -c 'import sample, sys; print(sample.__file__, sys.path[-1])'"
+    assert run(docker_client, image, script) == "/testbed/src/sample/__init__.py /testbed/src\n"
+    flat = copy(packaged, tmp_path / "flat")
+    (flat / "src" / "__init__.py").touch()  # the package is src itself
+    image = build_image(docker_client, ImageSpec(repository=flat), name="tests-src")
+    assert run(docker_client, image, "python -c 'import sys; print(sys.path[-1])'") != "/testbed/src\n"
+
+
 def test_nothing_is_left_in_an_image_but_what_belongs_there(docker_client: docker.DockerClient, packaged: Path) -> None:
     image = build_image(
         docker_client, ImageSpec(repository=packaged, requirements=("sqlparse==0.5.1",)), name="tests-clean"

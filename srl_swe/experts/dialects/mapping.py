@@ -22,6 +22,8 @@ _THINK_TAGS = re.compile(r"</?think(?:ing)?>[ \t]*\n?")
 def to_trajectory(recording: Recording, *, trajectory_id: str, split: Split) -> Trajectory:
     """The recording as a trajectory; ``provenance["not_runnable"]`` counts what could not be mapped, by reason.
 
+    ``provenance["workdir"]`` is where the agent first was, in formats that tell it.
+
     Raises:
         TrajectoryError: nothing was done or said in it.
     """
@@ -30,6 +32,8 @@ def to_trajectory(recording: Recording, *, trajectory_id: str, split: Split) -> 
     if not steps:
         raise TrajectoryError("holds no step: the agent neither did nor said anything")
     provenance: dict[str, Any] = {"format": recording.format, "dialect": dialect.name, **recording.extra}
+    if workdir := next((turn.folder for turn in recording.turns if turn.folder), ""):
+        provenance["workdir"] = workdir
     if reasons:
         provenance["not_runnable"] = dict(sorted(reasons.items()))
     return Trajectory(

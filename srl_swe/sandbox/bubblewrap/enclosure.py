@@ -138,15 +138,17 @@ class BubblewrapEnclosure:
         self._living()
         return max(0.0, size_mb(self.folder / "files") - self._template.size_mb) + self._unnamed_mb()
 
-    def save(self, state: ShellState) -> str:
+    def save(self, state: ShellState, *, lasting: bool = False) -> str:
         """See `srl_swe.sandbox.enclosure.Enclosure.save`."""
         if self._spec.read_only:
             raise SandboxError("a sandbox with a read-only system has no snapshots")
         self._living()
         assert self._processes is not None
-        name = f"{secrets.token_hex(8)}@{this_process()}"
+        token = secrets.token_hex(8)
+        owned = f"{token}@{this_process()}"
+        name = token if lasting else owned
         folder = make_folder(self._store / "snapshots") / name
-        partial = folder.with_name(f"{name}.partial")
+        partial = folder.with_name(f"{owned}.partial")
         try:
             files = make_private(make_folder(partial) / "files", self._user.uid, self._user.gid)
             with self._processes.stopped():
