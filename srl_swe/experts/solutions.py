@@ -24,6 +24,7 @@ from typing import Literal, get_args
 from srl_swe import __version__
 from srl_swe.errors import ConfigError
 from srl_swe.records import Step, Task, Trajectory
+from srl_swe.rewards.answers import stated_answer, whole_number
 
 StepStyle = Literal["auto", "titled", "numbered", "lines", "paragraphs"]
 
@@ -103,9 +104,21 @@ def _trajectory(task: Task, steps: tuple[Step, ...], style: StepStyle) -> Trajec
         problem_statement=task.problem_statement,
         steps=steps,
         source="solution",
+        resolved=_states_the_answer(task),
         domain="mathematics",
         provenance={"task_hash": task.content_hash, "style": style, "package_version": __version__},
     )
+
+
+def _states_the_answer(task: Task) -> bool | None:
+    """Whether the solution ends in the right answer, where that can be seen without algebra; ``None``: it cannot."""
+    stated, key = stated_answer(task.solution), task.answer
+    if key is None or not stated:
+        return None
+    numbers = whole_number(stated), whole_number(key.answer)
+    if None not in numbers:
+        return numbers[0] == numbers[1]
+    return True if stated == key.answer else None
 
 
 def _first_that_fits(text: str) -> tuple[Step, ...]:

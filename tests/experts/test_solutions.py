@@ -126,6 +126,7 @@ def test_the_student_sees_problem_and_all_earlier_steps(tmp_path: Path) -> None:
 
 def test_trajectories_of_solutions_are_written_and_read(tmp_path: Path) -> None:
     found, _ = solution_trajectories([problem(TITLED), problem("1. a\n2. b", "other")])
+    assert [trajectory.resolved for trajectory in found] == [True, None]
     write_trajectories(tmp_path / "t.jsonl", found)
     assert read_trajectories(tmp_path / "t.jsonl") == found
 
