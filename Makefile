@@ -21,6 +21,7 @@ test: $(STAMP)
 	@docker/engine.sh start >/dev/null || echo "going on without an engine"
 	@docker/podman.sh start >/dev/null || echo "going on without Podman"
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq bubblewrap >/dev/null 2>&1; } || echo "going on without bubblewrap"
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq chromium >/dev/null 2>&1; } || echo "going on without Chromium"
 	$(BIN)/python -m pytest -m "not slow and not vllm and not gpu and not ray"
 
 test-slow: $(STAMP) engine

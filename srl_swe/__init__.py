@@ -1,7 +1,7 @@
 """Train language-model agents on code repositories in containers, by Supervised Reinforcement Learning (SRL).
 
-The method is that of arXiv 2510.25992. ``import srl_swe`` registers the gymnasium environments ``srl_swe/Repo-v0`` and
-``srl_swe/ExpertReplay-v0``; the public names are imported when used.
+The method is that of arXiv 2510.25992. ``import srl_swe`` registers the gymnasium environments ``srl_swe/Repo-v0``,
+``srl_swe/Math-v0`` and ``srl_swe/ExpertReplay-v0``; the public names are imported when used.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gymnasium
 if TYPE_CHECKING:
     from srl_swe.environments.batch import EnvironmentBatch
     from srl_swe.environments.expert_replay import ExpertReplay
+    from srl_swe.environments.mathematics import MathEnv
     from srl_swe.environments.repo import RepoEnv
     from srl_swe.errors import SrlSweError
     from srl_swe.records import PreparedTask, Score, Step, Task, Trajectory, Verdict
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "EnvironmentBatch": "srl_swe.environments.batch",
     "ExpertReplay": "srl_swe.environments.expert_replay",
+    "MathEnv": "srl_swe.environments.mathematics",
     "PreparedTask": "srl_swe.records",
     "RepoEnv": "srl_swe.environments.repo",
     "Score": "srl_swe.records",
@@ -36,6 +38,7 @@ _PUBLIC = {
 __all__ = [
     "EnvironmentBatch",
     "ExpertReplay",
+    "MathEnv",
     "PreparedTask",
     "RepoEnv",
     "Score",
@@ -56,6 +59,7 @@ def __getattr__(name: str) -> Any:
 
 for _id, _entry_point in {
     "srl_swe/Repo-v0": "srl_swe.environments.repo:RepoEnv",
+    "srl_swe/Math-v0": "srl_swe.environments.mathematics:MathEnv",
     "srl_swe/ExpertReplay-v0": "srl_swe.experts.environment:make_expert_replay",
 }.items():
     if _id not in gymnasium.registry:

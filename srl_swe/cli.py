@@ -60,12 +60,16 @@ def _app() -> SubcommandApp:
         demo,
         doctor,
         evaluation,
+        experiment,
         experts,
         formats,
         instances,
+        mathematics,
         mining,
         recording,
         replaying,
+        report,
+        results,
         sandbox,
         synthesis,
         tasks,
@@ -73,9 +77,16 @@ def _app() -> SubcommandApp:
         training,
     )
 
-    app, task_commands, mine_commands, expert_commands, model_commands, sandbox_commands = (
-        SubcommandApp() for _ in range(6)
-    )
+    (
+        app,
+        task_commands,
+        mine_commands,
+        expert_commands,
+        model_commands,
+        sandbox_commands,
+        result_commands,
+        math_commands,
+    ) = (SubcommandApp() for _ in range(8))
     app.command(doctor.doctor)
     task_commands.command(name="list")(tasks.list_tasks)
     task_commands.command(tasks.show)
@@ -100,10 +111,19 @@ def _app() -> SubcommandApp:
     expert_commands.command(teaching.from_episodes)
     about = "Record, generate, import, export and show expert trajectories, and cut them into steps."
     app.command(expert_commands, name="experts", help=about)
+    math_commands.command(name="import")(mathematics.import_)
+    math_commands.command(mathematics.generate)
+    math_commands.command(mathematics.check)
+    app.command(math_commands, name="math", help="Make and check suites of maths problems, with experts' solutions.")
     app.command(replaying.replay)
     app.command(training.train)
     app.command(name="eval")(evaluation.evaluate_policy)
-    app.command(name="report")(evaluation.write_report)
+    result_commands.command(results.summary)
+    result_commands.command(results.compare)
+    result_commands.command(results.predictions)
+    app.command(result_commands, name="results", help="Sum up evaluations, compare two, and write their patches.")
+    app.command(report.report)
+    app.command(experiment.experiment)
     app.command(demo.demo)
     model_commands.command(name="fetch")(training.fetch_model)
     app.command(model_commands, name="model", help="Get a model.")

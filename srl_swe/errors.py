@@ -17,6 +17,7 @@
         ├── EngineUnavailableError          no container engine answers
         ├── EndpointError                   a model's server does not answer, or not as it should
         │   └── ContextLengthError          the conversation is longer than the model's context
+        ├── EngineMismatchError             an engine's log-probabilities are not the learner's: stale or wrong weights
         ├── ImageBuildError                 a task's image could not be made
         ├── SandboxError                    a sandbox could not do what was asked
         │   └── SandboxLostError            the sandbox is gone (killed, removed, out of memory)
@@ -84,6 +85,10 @@ class EndpointError(InfrastructureError):
 
 class ContextLengthError(EndpointError):
     """The conversation is longer than the model's context. The episode ends there; asking again is no use."""
+
+
+class EngineMismatchError(InfrastructureError):
+    """An engine does not generate with the learner's weights: its log-probabilities differ from the learner's."""
 
 
 class ImageBuildError(InfrastructureError):

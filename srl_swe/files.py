@@ -74,31 +74,41 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Every record of a JSON Lines file; none where there is no file.
+    """Every record of a JSON Lines file; none where there is no file. See `iter_lines`.
 
-    A last line without its newline is one that a kill cut off, and is left out.
+    Raises:
+        ConfigError: a line is not a JSON object; file and line are named.
+    """
+    return list(iter_lines(path))
+
+
+def iter_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The records of a JSON Lines file, one at a time; none where there is no file.
+
+    A last line without its newline is one that a kill cut off, or that is being written, and is left out.
 
     Raises:
         ConfigError: any other line is not a JSON object; file and line are named.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip() and line.endswith(b"\n"):
+                    yield _parse_line(line, path, number)
     except FileNotFoundError:
-        return []
+        return
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    records = []
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ConfigError(f"{path}:{number}: not valid JSON: {error}") from error
-        if not isinstance(record, dict):
-            raise ConfigError(f"{path}:{number}: expected a JSON object")
-        records.append(record)
-    return records
+
+
+def _parse_line(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}:{number}: not valid JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ConfigError(f"{path}:{number}: expected a JSON object")
+    return record
 
 
 def resume_lines(path: Path) -> list[dict[str, Any]]:

@@ -41,9 +41,9 @@ class Mutation:
 class RepositorySource:
     """Where a task's repository comes from."""
 
-    kind: Literal["folder", "git", "pypi", "image"]
+    kind: Literal["folder", "git", "pypi", "image", "none"]
     """``folder``: a folder on this machine; ``git``: a clone; ``pypi``: a source distribution; ``image``: a container
-    image that somebody else built, with the repository and all that it needs."""
+    image that somebody else built, with the repository and all that it needs; ``none``: mathematics has none."""
     location: str
     """The folder, the clone URL, the PyPI package name, or the image's reference."""
     version: str = ""
@@ -62,8 +62,22 @@ class RepositorySource:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerKey:
+    """What a right answer to a maths problem is, and who decides; see `srl_swe.rewards.mathematics`."""
+
+    answer: str
+    """The right answer, bare: LaTeX or a plain number, without ``\\boxed`` and ``####``."""
+    tolerance: float = 0.0
+    """A number may be off by this much, as OlympiadBench has it (absolute)."""
+    scorer: Literal["math-verify", "reasoning-gym"] = "math-verify"
+    """``math-verify``: mathematical equality; ``reasoning-gym``: the score of the problem's own maker."""
+    recipe: str = ""
+    """``reasoning-gym``: how the problem is made again, as JSON: dataset, seed, size, index, config."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One task as its folder declares it. Nothing is downloaded or built yet; see `PreparedTask`."""
+    """One task as its folder declares it, or one maths problem. Nothing is downloaded or built; see `PreparedTask`."""
 
     task_id: str
     """Unique: ``<suite>/<folder name>``, such as ``starter/ledger-rounding``."""
@@ -72,22 +86,26 @@ class Task:
     domain: Domain = "repository"
     """What kind of world it is."""
     repository: str
-    """The repository's name; splits are by repository."""
+    """The repository's name; splits are by repository. Of a maths problem: its data set or subject."""
     split: Split
     """Training refuses ``heldout`` tasks."""
     problem_statement: str
-    """The issue, as its author wrote it."""
+    """The issue, or the problem, as its author wrote it."""
     folder: Path
-    """The task's own folder."""
+    """The task's own folder; of a maths problem, the suite's."""
     source: RepositorySource
     """Where the code comes from."""
+    answer: AnswerKey | None = None
+    """mathematics: what a right answer is; ``None``: nobody can say, as for a proof."""
+    solution: str = ""
+    """mathematics: an expert's worked solution, as its source writes it; empty where there is none."""
     requirements: tuple[str, ...] = ()
     """pip requirements of the repository and its tests (pytest is always there)."""
     install: bool = False
     """Whether the repository itself is pip-installed (editable, no build isolation) into the image."""
-    test_paths: tuple[str, ...]
+    test_paths: tuple[str, ...] = ()
     """Paths, relative to the repository root, of the hidden test files."""
-    fail_to_pass: tuple[str, ...]
+    fail_to_pass: tuple[str, ...] = ()
     """pytest node ids that fail at the base state and pass with the gold patch."""
     pass_to_pass: tuple[str, ...] = ()
     """pytest node ids that pass before and after. With ``fail_to_pass``: the exact inventory of ``test_paths``."""
@@ -108,27 +126,34 @@ class Task:
 
     @property
     def content_hash(self) -> str:
-        """SHA-256 over everything that defines the task: its fields and every file in its folder."""
+        """SHA-256 over everything that defines the task: its fields and every file in its own folder."""
         digest = hashlib.sha256()
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("folder", "source")}
         # Tasks that say nothing of these keep their older hashes.
-        for name in ("created_at", "memory_mb", "network", "partial", "read_only"):
+        for name in ("answer", "created_at", "memory_mb", "network", "partial", "read_only", "solution"):
             if fields[name] == type(self).__dataclass_fields__[name].default:
                 del fields[name]
+        if self.answer is not None:
+            fields["answer"] = dataclasses.asdict(self.answer)
         source = dataclasses.asdict(self.source) | {"location": Path(self.source.location).name}
         if source["root"] == "/testbed":
             del source["root"]
         if not self.source.mutations:
             del source["mutations"]
         digest.update(json.dumps(fields | {"source": source}, sort_keys=True).encode())
-        for path in sorted(p for p in self.folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+        folders = [] if self.domain == "mathematics" else [self.folder]  # a problem has no folder of its own
+        found = (path for folder in folders for path in folder.rglob("*"))
+        for path in sorted(p for p in found if p.is_file() and "__pycache__" not in p.parts):
             digest.update(str(path.relative_to(self.folder)).encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedTask:
-    """A task whose image is built and whose gold patch and hidden tests are at hand: what grading needs."""
+    """A task whose image is built and whose gold patch and hidden tests are at hand: what grading needs.
+
+    A maths problem needs none of these; they are empty.
+    """
 
     task: Task
     """The declaration."""
@@ -175,7 +200,8 @@ class Step:
     thought: str
     """What the expert thought; may be empty."""
     action: str
-    """The action in canonical form: see `srl_swe.environments.actions`; where not ``runnable``, its text as it was."""
+    """The action in canonical form: see `srl_swe.environments.actions`; where not ``runnable``, its text as it was. In
+    mathematics: the step of the solution, as text."""
     observation: str
     """What came back."""
     call: ToolCall | None = None
@@ -208,6 +234,8 @@ class Trajectory:
     """Whether the end was graded as solved; ``None``: not verified."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """How it was made: package version, task content hash, licence …"""
+    domain: Domain = "repository"
+    """What its actions are: shell commands, or steps of a solution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +256,8 @@ class StepInstance:
     """The action to come close to."""
     expert_thought: str = ""
     """Only for imitation (SFT); never shown to the student."""
+    domain: Domain = "repository"
+    """Which form answers have: see `srl_swe.environments.answers`."""
 
 
 class TestOutcome(enum.StrEnum):
@@ -261,7 +291,10 @@ class Verdict:
     log: str = ""
     """The test run's output."""
     record: str = ""
-    """What `srl_swe.grading.regrade` reaches the verdict from again, as JSON; empty where grading itself failed."""
+    """What `srl_swe.grading.regrade` reaches the verdict from again, as JSON; empty where grading itself failed, and in
+    mathematics."""
+    answer: str = ""
+    """mathematics: the student's final answer, as it was read; empty where there was none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -281,12 +314,14 @@ class Ending(enum.StrEnum):
     STEP_LIMIT = "step_limit"
     TOKEN_LIMIT = "token_limit"
     CONTEXT_LIMIT = "context_limit"
+    TIME_LIMIT = "time_limit"
     MALFORMED = "malformed"
+    AGENT_FAILED = "agent_failed"
     INFRASTRUCTURE = "infrastructure"
 
     def is_truncated(self) -> bool:
         """Ended by a limit, not by the student's own decision."""
-        return self in (Ending.STEP_LIMIT, Ending.TOKEN_LIMIT, Ending.CONTEXT_LIMIT)
+        return self in (Ending.STEP_LIMIT, Ending.TOKEN_LIMIT, Ending.CONTEXT_LIMIT, Ending.TIME_LIMIT)
 
     def is_error(self) -> bool:
         """Ended by a failure that says nothing about the student."""
@@ -321,16 +356,20 @@ class Completion:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChatAnswer:
-    """What a model behind a server answered in a chat."""
+    """What whoever acts answered in a chat: a model, here or behind a server, or a policy without one."""
 
     text: str
-    """The answer; a thought that the server keeps apart is put before it, in ``<think>`` tags."""
+    """The answer; a thought that a server keeps apart is put before it, in ``<think>`` tags."""
     finish_reason: str = ""
-    """Why it ended, as the server says: ``stop``, ``length`` …"""
+    """Why it ended: ``stop``, ``length``, or what else a server says; empty where nobody does."""
     prompt_tokens: int | None = None
-    """Tokens read, as the server counts them; ``None``: it does not say."""
+    """Tokens read; ``None``: nobody counts them."""
     completion_tokens: int | None = None
-    """Tokens written, as the server counts them; ``None``: it does not say."""
+    """Tokens written; ``None``: nobody counts them."""
+    logprob: float | None = None
+    """Sum of the sampler's own log-probabilities of the tokens written; ``None``: it does not say."""
+    cost: float | None = None
+    """What it cost, at the prices that are known; ``None``: none are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -365,11 +404,18 @@ class Sample:
     """Log-probabilities under the sampling policy ``[T]``; 0 where not trained, and for SFT unused."""
     advantage: float
     """One number for the whole response (1 for SFT)."""
+    reference_logprobs: tuple[float, ...] | None = None
+    """Log-probabilities under the reference model ``[T]``, as ``old_logprobs``; ``None``: no loss asks for them."""
+    response: int | None = None
+    """Samples with the same number are pieces of one response, and are weighted as one; ``None``: it is whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpisodeResult:
-    """One line of ``results.jsonl``: how a policy did on one task."""
+    """One line of ``results.jsonl``: how a policy did in one episode of one task.
+
+    Lines of earlier versions, which have one episode a task, lack what follows ``error``.
+    """
 
     task_id: str
     """The task."""
@@ -395,3 +441,26 @@ class EpisodeResult:
     """What grading found."""
     error: str | None = None
     """The infrastructure failure."""
+    greedy: bool = False
+    """Whether the most likely answers were taken; there is one such episode a task at most, sample 0."""
+    sample: int = 0
+    """Which of the task's episodes with drawn answers, counted from 0."""
+    prompt_tokens: int | None = None
+    """Tokens read in all its answers together; ``None``: not counted."""
+    completion_tokens: int | None = None
+    """Tokens written; ``None``: not counted."""
+    logprob: float | None = None
+    """Sum of the sampler's log-probabilities of all tokens written; ``None``: it does not say."""
+    cost: float | None = None
+    """What the answers cost; ``None``: no prices are known."""
+    answer: str | None = None
+    """The final answer in the form in which answers are compared; ``None``: none was given, or none is asked for."""
+    exit_code: int | None = None
+    """An external agent's exit code."""
+    score: float | None = None
+    """The reward at the end; ``None``: not scored."""
+
+    @property
+    def key(self) -> tuple[str, bool, int]:
+        """Which episode it is: task, whether greedy, which sample."""
+        return self.task_id, self.greedy, self.sample

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from chat_servers import chat_server, completion
 
 from srl_swe.sandbox.owners import OWNER_LABEL
 
@@ -30,6 +31,8 @@ GROUPS = [
     ["replay"],
     ["train"],
     ["eval"],
+    ["results"],
+    *[["results", name] for name in ("summary", "compare", "predictions")],
     ["report"],
     ["demo"],
     ["model"],
@@ -145,6 +148,9 @@ def test_contradicting_options(tmp_path, suite):
     out = ["--out", tmp_path / "out", suite]
     assert "--policy model" in run("eval", "--policy", "gold", "--model", "x", *out, code=2).stderr
     assert "--policy model" in run("eval", "--policy", "gold", "--measure", "steps", *out, code=2).stderr
+    assert "--endpoint" in run("eval", "--policy", "openai", *out, code=2).stderr
+    assert "--policy command" in run("eval", "--policy", "gold", "--agent-command", "x", *out, code=2).stderr
+    assert "the same each time" in run("eval", "--policy", "gold", "--k", "2", *out, code=2).stderr
     assert "--seeds" in run("experts", "record", "--seeds", "0", suite, code=2).stderr
 
 
@@ -164,16 +170,23 @@ def test_no_engine(tmp_path, suite):
 
 
 def test_report(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"stage": "srl", "update": 1, "loss": 0.5}) + "\n")
-    assert "report.html" in run("report", tmp_path).stdout
-    assert "<svg" in (tmp_path / "report.html").read_text()
+    run_folder = tmp_path / "run"
+    run_folder.mkdir()
+    (run_folder / "metrics.jsonl").write_text(json.dumps({"stage": "srl", "update": 1, "loss": 0.5}) + "\n")
+    assert "report/index.html" in run("report", run_folder).stdout
+    assert "<svg" in (run_folder / "report" / "training.html").read_text()
+    experts = ("--trajectories", "trajectories/starter.heldout.jsonl", "--title", "All of it")
+    assert "all/index.html" in run("report", run_folder, *experts, "--out", tmp_path / "all").stdout
+    assert "All of it" in (tmp_path / "all" / "trajectories.html").read_text()
     assert run("report", tmp_path / "none", code=2).stderr.startswith("error: ")
+    assert "--out: name the folder" in run("report", code=2).stderr
+    assert "--out: name the folder" in run("report", run_folder, run_folder, code=2).stderr
 
 
-def test_report_on_a_full_disk(tmp_path):
+def test_report_where_nothing_can_be_written(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"stage": "srl", "update": 1, "loss": 0.5}) + "\n")
     (tmp_path / "file").write_text("")
-    error = run("report", tmp_path, "--out", tmp_path / "file" / "page.html", code=2).stderr
+    error = run("report", tmp_path, "--out", tmp_path / "file" / "site", code=2).stderr
     assert "cannot be written" in error
     assert len(error.splitlines()) == 1
 
@@ -238,7 +251,46 @@ def test_evaluate_gold_and_nothing(tmp_path, suite):
     assert "this folder holds results with episodes.policy" in mixed
     nothing = run("eval", "--policy", "nothing", "--task", "one", "--out", tmp_path / "nothing", suite).stdout
     assert "solved 0 of 1" in nothing
-    assert "report.html" in run("report", tmp_path / "gold").stdout
+    assert "index.html" in run("report", tmp_path / "gold").stdout
+    compared = run("results", "compare", tmp_path / "nothing", tmp_path / "gold").stdout
+    assert "gold solves 1 more of 1 task; p = 1.00: the difference could be chance." in compared
+    assert "left out: 1 task in one run only" in compared
+    predictions = tmp_path / "predictions.jsonl"
+    assert "2 predictions" in run("results", "predictions", tmp_path / "gold", "--to", predictions).stdout
+    assert "2 of 2 graded patches" in run("tasks", "grade", "--predictions", predictions, suite).stdout
+
+
+@pytest.mark.docker
+@pytest.mark.usefixtures("docker_client")
+def test_evaluate_a_model_behind_a_server(tmp_path, suite):
+    def respond(body, number):
+        if number % 3 == 1:  # the request is repeated
+            return 503, {"Retry-After": "0"}, b"busy"
+        # Greedily it goes on and on, drawn it submits at once.
+        command = "ls" if body["temperature"] == 0 else "submit"
+        return completion(f"<think>\nso\n</think>\n```bash\n{command}\n```")
+
+    out = tmp_path / "out"
+    with chat_server(respond) as server:
+        options = ("--policy", "openai", "--endpoint", server.url, "--model", "m", "--max-steps", "2", "--out", out)
+        prices = ("--cost-per-million-in", "1000", "--cost-per-million-out", "0")
+        shown = run("eval", *options, *prices, "--k", "2", suite).stdout
+    assert "solved 0 of 2: 0.0% [0.0%, 65.8%]" in shown
+    assert "pass@2" in shown
+    lines = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert sorted((r["greedy"], r["sample"], r["ending"], r["prompt_tokens"], r["cost"]) for r in lines) == [
+        *[(False, 0, "submitted", 100, 0.1)] * 2,
+        *[(False, 1, "submitted", 100, 0.1)] * 2,
+        *[(True, 0, "step_limit", 200, 0.2)] * 2,
+    ]
+    summary = json.loads((out / "evaluation.json").read_text())
+    assert (summary["greedy"]["cost"], summary["sampled"]["total_prompt_tokens"]) == (0.4, 400)
+    assert "avg@2" in run("results", "summary", out).stdout
+
+
+def test_results_of_nothing(tmp_path):
+    assert "no results.jsonl" in run("results", "summary", tmp_path, code=2).stderr
+    assert "no results.jsonl" in run("results", "compare", tmp_path, tmp_path, code=2).stderr
 
 
 @pytest.mark.docker

@@ -25,6 +25,7 @@ ROOMS = (
     "policies",
     "training",
     "evaluation",
+    "experiments",
     "commands",
     "cli",
 )

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from rich.progress import Progress, track
 
-from srl_swe.commands.evaluation import load_policy
+from srl_swe.commands.acting import load_policy
 from srl_swe.commands.output import BAR, console, number, percent
 from srl_swe.commands.suites import prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
@@ -159,7 +159,7 @@ class Arm:
 
     def reinforce(self, *, seed: int, out: Path) -> None:
         """Go on from the warm-up by SRL, evaluate, and write the report."""
-        from srl_swe.evaluation.report import write_report
+        from srl_swe.evaluation.site.build import Sources, write_site
         from srl_swe.files import write_atomically
         from srl_swe.training.checkpoint import latest_checkpoint
         from srl_swe.training.loop import train
@@ -188,7 +188,8 @@ class Arm:
             "note": NOTE,
         }
         write_atomically(out / "summary.json", json.dumps(summary, indent=2) + "\n")
-        console().print(f"written: {write_report(out)}", markup=False)
+        sources = Sources(runs=(out,), trajectories=(self.world.training_file,))
+        console().print(f"written: {write_site(sources, out / 'report')}", markup=False)
 
     def warm_up_config(self) -> TrainConfig:
         """The warm-up's run."""
@@ -205,12 +206,13 @@ class Arm:
 def _sum_up(run: Arm) -> int:
     """Compare the seeds that are there; several are needed for a plot of more than luck."""
     from srl_swe.evaluation.learning import write_learning
+    from srl_swe.evaluation.site.build import Sources, write_site
 
     finished = sorted(path.parent.parent for path in run.out.glob("seed-*/after/steps.jsonl"))
     result = write_learning(finished, run.out)
-    console().print(
-        f"written: {run.out / 'learning.json'}, {run.out / 'learning.svg'}\n{result.sentence}", markup=False
-    )
+    page = write_site(Sources(runs=(run.out,), trajectories=(run.world.training_file,)), run.out / "report")
+    written = f"{run.out / 'learning.json'}, {run.out / 'learning.svg'}, {page}"
+    console().print(f"written: {written}\n{result.sentence}", markup=False)
     return 0
 
 

@@ -168,6 +168,8 @@ def split(
     from srl_swe.tasks.writing import write_split
 
     tasks = read_suite(suite, check_split=False)
+    if tasks[0].domain == "mathematics":
+        raise ConfigError(f"{suite}: maths problems are split when they are imported: srl-swe math import --split")
     rule = make_rule(tasks, by, heldout or ("0.2",))
     write_split(suite, tasks, rule)
     held = sum(task.split == "heldout" for task in read_suite(suite))

@@ -11,7 +11,7 @@ from rich.progress import track
 
 from srl_swe.commands.output import console
 from srl_swe.errors import ConfigError
-from srl_swe.records import PreparedTask, Split, Task
+from srl_swe.records import Domain, PreparedTask, Split, Task
 
 Suites = tyro.conf.Positional[tuple[Path, ...]]
 """Suite folders, anywhere among the options."""
@@ -21,19 +21,38 @@ TaskIds = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 DEFAULT_FOLDER = Path("envs")
 
 
-def read_tasks(suites: Sequence[Path], *, split: Split | None = None, ids: Sequence[str] = ()) -> list[Task]:
+def read_tasks(
+    suites: Sequence[Path],
+    *,
+    split: Split | None = None,
+    ids: Sequence[str] = (),
+    domain: Domain | None = "repository",
+) -> list[Task]:
     """The tasks of the suites named, or of every suite in ``envs``.
 
+    Args:
+        suites: Their folders.
+        split: Only tasks of this split.
+        ids: Only these.
+        domain: What the command works on; ``None``: both. In ``envs`` suites of another domain are passed over.
+
     Raises:
-        ConfigError: none is named and there is no ``envs``.
+        ConfigError: none is named and there is no ``envs``, or one is of another domain.
         TaskError: a suite is wrong.
     """
-    from srl_swe.tasks.folder import read_suites
+    from srl_swe.tasks.folder import read_suites, suite_domain
 
-    chosen = list(suites) or sorted(path.parent for path in DEFAULT_FOLDER.glob("*/suite.toml"))
+    chosen = list(suites)
+    if not chosen:
+        found = sorted(path.parent for path in DEFAULT_FOLDER.glob("*/suite.toml"))
+        chosen = [path for path in found if domain is None or suite_domain(path) == domain]
     if not chosen:
         raise ConfigError(f"name at least one suite folder (there is none in {DEFAULT_FOLDER}/ here)")
-    return read_suites(chosen, split=split, ids=ids)
+    tasks = read_suites(chosen, split=split, ids=ids)
+    if other := [task for task in tasks if domain is not None and task.domain != domain]:
+        kinds = {"repository": "repositories", "mathematics": "maths problems"}
+        raise ConfigError(f"{other[0].task_id}: this command is for {kinds[domain or 'repository']}")
+    return tasks
 
 
 def sweep_first(backend: str = "docker") -> None:

@@ -9,7 +9,7 @@ from tyro.conf import Positional
 
 from srl_swe.commands.output import console, print_table, verdict
 from srl_swe.commands.suites import Suites, TaskIds, prepare_each, read_tasks, sweep_first
-from srl_swe.records import Split
+from srl_swe.records import Split, Task
 
 
 def list_tasks(suites: Suites = (), *, split: Split | None = None) -> int:
@@ -19,7 +19,7 @@ def list_tasks(suites: Suites = (), *, split: Split | None = None) -> int:
         suites: Suite folders; every one in envs/ by default.
         split: Only this split.
     """
-    tasks = read_tasks(suites, split=split)
+    tasks = read_tasks(suites, split=split, domain=None)
     print_table(
         ["task", "repository", "split", "source", "tests", "issue"],
         [
@@ -45,7 +45,10 @@ def show(task: Positional[str], suites: Suites = ()) -> int:
         task: The task's id, or the part after the slash.
         suites: Suite folders; every one in envs/ by default.
     """
-    found = read_tasks(suites, ids=[task])[0]
+    found = read_tasks(suites, ids=[task], domain=None)[0]
+    if found.domain == "mathematics":
+        _show_problem(found)
+        return 0
     source = found.source
     rows = [
         ("id", found.task_id),
@@ -63,6 +66,22 @@ def show(task: Positional[str], suites: Suites = ()) -> int:
     print_table(["field", "value"], rows)
     console().print(found.problem_statement, markup=False)
     return 0
+
+
+def _show_problem(problem: Task) -> None:
+    key = problem.answer
+    rows = [
+        ("id", problem.task_id),
+        ("group", problem.repository),
+        ("split", problem.split),
+        ("answer", "not known" if key is None else key.answer),
+        ("scorer", "none" if key is None else key.scorer),
+        ("content hash", problem.content_hash),
+    ]
+    print_table(["field", "value"], rows)
+    console().print(problem.problem_statement, markup=False)
+    if problem.solution:
+        console().print(f"\nSolution:\n{problem.solution}", markup=False)
 
 
 def validate(

@@ -12,7 +12,7 @@ from srl_swe.training.config import TrainConfig
 
 
 def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> int:
-    """Train a model by SFT or SRL on expert trajectories."""
+    """Train a model: by SFT or SRL on expert trajectories, or by RLVR on tasks in containers."""
     from srl_swe.training.loop import train as run
 
     checkpoint = run(config, console=console(stderr=True))

@@ -67,7 +67,7 @@ def parse_action(text: str, *, require_thought: bool = True) -> tuple[str, Actio
     Raises:
         MalformedActionError: The answer is not in the grammar; the message says in what way.
     """
-    thought, rest = _split_thought(text, require_thought=require_thought)
+    thought, rest = split_thought(text, require_thought=require_thought)
     command, after = _split_action(rest)
     if after.strip():
         if _ACTION_START.search(after):
@@ -77,6 +77,23 @@ def parse_action(text: str, *, require_thought: bool = True) -> tuple[str, Actio
         raise MalformedActionError("empty action: the block holds no command")
     _refuse_unrunnable(command)
     return thought, Action(command=command)
+
+
+def parse_actions(text: str, *, require_thought: bool = True) -> tuple[str, tuple[Action, ...]]:
+    """Split an answer of several actions, one after the other, into its thought and its actions: at least one.
+
+    Raises:
+        MalformedActionError: The answer is not a thought and then actions; the message says in what way.
+    """
+    thought, rest = split_thought(text, require_thought=require_thought)
+    actions: list[Action] = []
+    while rest.strip() or not actions:
+        command, rest = _split_action(rest)
+        if not command.strip():
+            raise MalformedActionError("empty action: the block holds no command")
+        _refuse_unrunnable(command)
+        actions.append(Action(command=command))
+    return thought, tuple(actions)
 
 
 def format_action(command: Action | str) -> str:
@@ -125,7 +142,12 @@ def format_malformed(error: MalformedActionError) -> str:
     return f"not run: {error}\nAnswer in this form:\n{form}"
 
 
-def _split_thought(text: str, *, require_thought: bool) -> tuple[str, str]:
+def split_thought(text: str, *, require_thought: bool) -> tuple[str, str]:
+    """Split an answer into its thought, stripped, and what follows it.
+
+    Raises:
+        MalformedActionError: the thought is missing where it is required, does not come first, or does not end.
+    """
     body = text.lstrip()
     if not body.startswith(_THINK):
         if not require_thought:

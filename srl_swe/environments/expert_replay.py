@@ -6,7 +6,8 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 
-from srl_swe.environments.actions import NO_THOUGHT, format_action
+from srl_swe.environments.actions import NO_THOUGHT
+from srl_swe.environments.answers import write_answer
 from srl_swe.environments.scoring import score_action
 from srl_swe.errors import ConfigError
 from srl_swe.records import Trajectory
@@ -17,8 +18,9 @@ class ExpertReplay(gymnasium.Wrapper[str, str, str, str]):
 
     ## Description
     Supervised Reinforcement Learning as an environment (arXiv 2510.25992). It wraps any environment whose actions are
-    answers in the grammar of `srl_swe.environments.actions`. `gymnasium.make` knows it over `RepoEnv`, with a
-    trajectory from a file, as ``srl_swe/ExpertReplay-v0``: see `srl_swe.experts.environment.make_expert_replay`.
+    answers in the form of the trajectory's domain (`srl_swe.environments.answers`). `gymnasium.make` knows it over
+    `RepoEnv` and `MathEnv`, with a trajectory from a file, as ``srl_swe/ExpertReplay-v0``: see
+    `srl_swe.experts.environment.make_expert_replay`.
 
     ## Action Space
     The wrapped environment's. The answer is scored and never run.
@@ -27,7 +29,7 @@ class ExpertReplay(gymnasium.Wrapper[str, str, str, str]):
     The wrapped environment's: what the *expert's* action did.
 
     ## Rewards
-    The similarity of the two commands, from 0 to 1, or -1 where the student's answer is malformed (equation 4). The
+    The similarity of the two actions, from 0 to 1, or -1 where the student's answer is malformed (equation 4). The
     wrapped environment's reward is not used.
 
     ## Starting State
@@ -91,6 +93,8 @@ class ExpertReplay(gymnasium.Wrapper[str, str, str, str]):
         for key, own in (("task", self.trajectory.task_id), ("trajectory", self.trajectory)):
             if given.setdefault(key, own) != own:
                 raise ConfigError(f"options[{key!r}]: this wrapper replays {self.trajectory.trajectory_id}")
+        if self.trajectory.domain == "mathematics":
+            given["wanted"] = "step"
         observation, info = self.env.reset(seed=seed, options=given | {"step": step})
         self._next = step
         return observation, info
@@ -104,9 +108,13 @@ class ExpertReplay(gymnasium.Wrapper[str, str, str, str]):
         if self._next >= len(self.trajectory.steps):
             raise gymnasium.error.ResetNeeded("the expert's trajectory has ended or not begun: call reset()")
         expert = self.trajectory.steps[self._next].action
-        score = score_action(action, expert, autojunk=self._autojunk, require_thought=self._require_thought)
+        domain = self.trajectory.domain
+        score = score_action(
+            action, expert, autojunk=self._autojunk, require_thought=self._require_thought, domain=domain
+        )
         assert score.value is not None
-        observation, _, terminated, truncated, info = self.env.step(f"{NO_THOUGHT}\n{format_action(expert)}")
+        expert_answer = f"{NO_THOUGHT}\n{write_answer('', expert, domain=domain)}"
+        observation, _, terminated, truncated, info = self.env.step(expert_answer)
         info = {**info, "score": score, "expert_step": self._next}
         self._next = len(self.trajectory.steps) if terminated or truncated else self._next + 1
         if self._next >= len(self.trajectory.steps) and not truncated:

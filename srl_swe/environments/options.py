@@ -1,4 +1,4 @@
-"""What `RepoEnv.reset` may be asked for."""
+"""What `RepoEnv.reset` may be asked for, and `MathEnv.reset`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> 
     trajectory = options.get("trajectory")
     if trajectory is not None and not isinstance(trajectory, Trajectory):
         raise ConfigError(f"options['trajectory']: expected a Trajectory, not {type(trajectory).__name__}")
-    task_id = _read_task(options.get("task"), trajectory, task_ids)
+    task_id = read_task(options.get("task"), trajectory, task_ids)
     step = options.get("step")
     step = 0 if step is None else step
     if isinstance(step, bool) or not isinstance(step, int) or step < 0:
@@ -63,7 +63,12 @@ def read_options(options: Mapping[str, Any] | None, task_ids: Sequence[str]) -> 
     return ResetOptions(task_id=task_id, steps=steps, actions=_runnable(trajectory))
 
 
-def _read_task(task_id: object, trajectory: Trajectory | None, task_ids: Sequence[str]) -> str | None:
+def read_task(task_id: object, trajectory: Trajectory | None, task_ids: Sequence[str]) -> str | None:
+    """Check which task is asked for, by its id or by its trajectory; ``None``: none is.
+
+    Raises:
+        ConfigError: there is no such task, or the two do not belong together; the option's key is named.
+    """
     if task_id is None:
         if trajectory is None:
             return None

@@ -24,6 +24,22 @@ Edit: str_replace_editor str_replace FILE --old_str 'old' --new_str 'new'
 When it is fixed: submit"""
 """Short on purpose: a small model on a CPU pays for every token of it at every step."""
 
+WHOLE_PROMPT = """\
+Fix the bug in /testbed with shell commands. Think briefly, then write all commands, in order, each in its own block:
+<think>
+why
+</think>
+```bash
+first command
+```
+```bash
+next command
+```
+Read: str_replace_editor view FILE --view_range A B
+Edit: str_replace_editor str_replace FILE --old_str 'old' --new_str 'new'
+The last one: submit"""
+"""For a student that writes the whole sequence of actions at once, without seeing what they do."""
+
 OBSERVATION_CHARS = 300
 """Longest observation shown by default, in characters."""
 PROBLEM_CHARS = 700

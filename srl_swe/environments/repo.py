@@ -356,6 +356,8 @@ def _choose_tasks(
         found: Sequence[PreparedTask | Task] = read_suites(paths, split=split, ids=[task] if task else ())
     else:
         found = tasks or ()
+    if problems := [t for t in map(_declaration, found) if t.domain != "repository"]:
+        raise ConfigError(f"RepoEnv: {problems[0].task_id} is a maths problem; srl_swe/Math-v0 takes those")
     named = {_declaration(t).task_id: t for t in found if split is None or _declaration(t).split == split}
     if suites is None and task is not None:
         if task not in named:

@@ -40,6 +40,13 @@ def check_meta(path: Path, section: str, expected: dict[str, Any]) -> None:
             )
 
 
+def note_meta(path: Path, section: str, content: dict[str, Any]) -> None:
+    """Note in ``meta.json`` what may change from call to call."""
+    meta = read_meta(path)
+    if meta.get(section) != content:
+        write_atomically(path, json.dumps(meta | {section: content}, indent=2, sort_keys=True) + "\n")
+
+
 def read_meta(path: Path) -> dict[str, Any]:
     """The content of a ``meta.json``; empty where there is none.
 

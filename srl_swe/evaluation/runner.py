@@ -1,10 +1,10 @@
-"""Run a policy over tasks: episodes side by side, results on the disk as they come, resumed where they were cut off.
+"""Run a policy over tasks: many episodes at once, results on the disk as they come, resumed where they were cut off.
 
-Episodes go in lockstep: every wave asks the policy for all live conversations in one batch, then lets the environments
-act, each in a thread; an episode that has ended is written and replaced by the next task. ``OUT`` then holds
+Each episode has a thread of its own; a policy on this machine answers whoever is waiting in one batch (continuous
+batching, see `srl_swe.policies.batching`), one elsewhere is asked by every episode for itself. ``OUT`` then holds
 
 - ``meta.json``: what was run, which must be the same when the folder is resumed,
-- ``results.jsonl``: an `EpisodeResult` a line,
+- ``results.jsonl``: an `EpisodeResult` a line: one for each task and sample,
 - ``transcripts.jsonl``: what was said and done in each.
 """
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections import deque
+import threading
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +24,34 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from srl_swe import __version__
+from srl_swe.environments.episodes import EnvironmentFactory, Episode, repo_environment
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.episodes import EnvironmentFactory, Episode, repo_environment
-from srl_swe.evaluation.lines import check_meta, keep_lines
-from srl_swe.evaluation.statistics import Interval, wilson
+from srl_swe.evaluation.jobs import Job, RunningEpisode, plan
+from srl_swe.evaluation.lines import check_meta, keep_lines, note_meta
+from srl_swe.evaluation.statistics import Interval, mean_rate
 from srl_swe.files import append_line, read_lines
-from srl_swe.policies.protocol import Policy
-from srl_swe.records import Ending, EpisodeResult, PreparedTask
+from srl_swe.policies.batching import AnswerBatcher
+from srl_swe.policies.protocol import Policy, RemotePolicy
+from srl_swe.policies.scripted import ExpertPolicy
+from srl_swe.records import ChatAnswer, Ending, EpisodeResult, Message, PreparedTask
 
 RESULTS = "results.jsonl"
 TRANSCRIPTS = "transcripts.jsonl"
 META = "meta.json"
 
+Key = tuple[str, bool, int]
+"""Which episode: `EpisodeResult.key`."""
+Begin = Callable[[Job], RunningEpisode]
+"""Make an episode, and start nothing."""
+
 
 def evaluate(
-    policy: Policy,
+    policy: Policy | RemotePolicy,
     tasks: Sequence[PreparedTask],
     out: Path,
     *,
+    samples: int = 1,
+    greedy: Policy | RemotePolicy | None = None,
     max_steps: int = 30,
     concurrency: int = 4,
     seed: int = 0,
@@ -48,7 +60,7 @@ def evaluate(
     environments: EnvironmentFactory = repo_environment,
     console: Console | None = None,
 ) -> list[EpisodeResult]:
-    """Run one episode a task, or what is left of them, and return all results in the order of ``tasks``.
+    """Run the episodes of every task, or what is left of them, and return their results in the order of ``tasks``.
 
     An infrastructure failure is tried once more, at the end; the second one is written with ``solved`` ``None``, and
     run again when the folder is resumed.
@@ -56,7 +68,10 @@ def evaluate(
     Args:
         policy: Who acts.
         tasks: What to work on, each once.
-        out: Where results go. It may hold some already, of the same policy, tasks and limits.
+        out: Where results go. It may hold some already, of the same policy, tasks and limits; more samples may be
+            asked for than before.
+        samples: Episodes a task in which ``policy`` acts.
+        greedy: The same policy with its most likely answers: acts in one more episode a task.
         max_steps: Most actions an episode.
         concurrency: Most environments open at a time.
         seed: Seed of the environments.
@@ -66,38 +81,55 @@ def evaluate(
         console: Where the progress bar goes; ``None``: nowhere.
 
     Raises:
-        ConfigError: ``out`` holds results of something else, or the tasks are not distinct.
+        ConfigError: ``out`` holds results of something else, or an argument is wrong.
         EngineUnavailableError: no container engine answers.
         StorageError: ``out`` cannot be written.
     """
-    ids = [prepared.task.task_id for prepared in tasks]
-    if len(set(ids)) != len(ids):
-        raise ConfigError(f"tasks: {next(i for i in ids if ids.count(i) > 1)} occurs twice")
-    if max_steps < 1 or concurrency < 1:
-        raise ConfigError(f"max_steps ({max_steps}) and concurrency ({concurrency}) must be at least 1")
+    if max_steps < 1:
+        raise ConfigError(f"max_steps ({max_steps}) must be at least 1")
+    if samples > 1 and isinstance(policy, ExpertPolicy):
+        raise ConfigError("samples: a recording is repeated the same way each time; one sample a task is enough")
+    jobs = plan(tasks, samples=samples, greedy=greedy is not None)
     limits = {"max_steps": max_steps, "seed": seed, "split": split, **(settings or {})}
-    check_meta(out / META, "episodes", _meta(policy, tasks, limits))
-    done = {result.task_id: result for result in resume(out)}
-    run = _Run(policy, out, environments, max_steps=max_steps, concurrency=concurrency, seed=seed, done=done)
-    with _progress(console, total=len(tasks)) as show:
-        show(done)
-        run.run([prepared for prepared in tasks if prepared.task.task_id not in done], show)
-    return [done[task_id] for task_id in ids]
+    check_meta(out / META, "episodes", describe(policy.name, tasks, limits))
+    batcher = AnswerBatcher()
+    policies = {False: policy, True: greedy or policy}
+
+    def begin(job: Job) -> Episode:
+        environment = environments(job.prepared, max_steps)
+        ask = partial(_ask, policies[job.greedy], batcher)
+        return Episode(
+            prepared=job.prepared,
+            environment=environment,
+            greedy=job.greedy,
+            sample=job.sample,
+            seed=seed + job.sample,
+            ask=ask,
+        )
+
+    remote = [p for p in policies.values() if isinstance(p, RemotePolicy)]
+    run = Run(policy.name, out, begin, concurrency=concurrency, batcher=batcher, stops=[p.close for p in remote])
+    return run.all(jobs, console)
+
+
+def describe(policy: str, tasks: Sequence[PreparedTask], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``meta.json`` says of episodes, which must be the same when a folder is resumed."""
+    hashes = {prepared.task.task_id: prepared.task.content_hash for prepared in tasks}
+    return dict(settings) | {"policy": policy, "tasks": hashes, "version": __version__}
 
 
 def resume(out: Path) -> list[EpisodeResult]:
     """The finished results of a folder; drops from the disk a line cut off by a kill, and infrastructure failures."""
     path = out / RESULTS
-    results = [parse_result(r, path) for r in keep_lines(path, lambda r: r.get("solved") is not None)]
-    finished = {result.task_id for result in results}
-    seen: set[str] = set()
+    seen: set[Key] = set()
 
-    def keep(record: dict[str, Any]) -> bool:
-        first = record.get("task_id") in finished and record["task_id"] not in seen
-        seen.add(record.get("task_id", ""))
-        return first
+    def keep_result(record: dict[str, Any]) -> bool:
+        return record.get("solved") is not None and _is_first(record, seen)
 
-    keep_lines(out / TRANSCRIPTS, keep)
+    results = [parse_result(record, path) for record in keep_lines(path, keep_result)]
+    finished = {result.key for result in results}
+    told: set[Key] = set()
+    keep_lines(out / TRANSCRIPTS, lambda record: _key(record) in finished and _is_first(record, told))
     return results
 
 
@@ -125,88 +157,140 @@ def parse_result(record: dict[str, Any], path: Path) -> EpisodeResult:
 
 
 def solve_rate(results: Sequence[EpisodeResult]) -> Interval:
-    """Solved of those that could be judged, with Wilson's interval."""
-    judged = [result for result in results if result.solved is not None]
-    return wilson(sum(bool(result.solved) for result in judged), len(judged))
+    """Mean over tasks of the fraction of judged episodes that solved them, with its 95% interval.
+
+    Of the greedy episodes where there are any, else of the drawn ones; see `srl_swe.evaluation.summary.summarise`.
+    """
+    tasks: dict[str, list[bool]] = defaultdict(list)
+    chosen = [result for result in results if result.greedy] or results
+    for result in chosen:
+        if result.solved is not None:
+            tasks[result.task_id].append(result.solved)
+    return mean_rate([sum(found) / len(found) for found in tasks.values()])
 
 
-def _meta(policy: Policy, tasks: Sequence[PreparedTask], settings: Mapping[str, Any]) -> dict[str, Any]:
-    hashes = {prepared.task.task_id: prepared.task.content_hash for prepared in tasks}
-    return dict(settings) | {"policy": policy.name, "tasks": hashes, "version": __version__}
+class Run:
+    """The episodes under way: at most so many at once, each in a thread, and written as they end.
 
+    Args:
+        policy: How results name who acts.
+        out: Where results go.
+        begin: Makes an episode.
+        concurrency: Most at a time.
+        batcher: Between the episodes and a policy on this machine.
+        stops: Called when the run is interrupted, to end what the episodes' threads wait for.
 
-class _Run:
-    """The loop over waves, and the one place that opens and closes environments."""
+    Raises:
+        ConfigError: ``concurrency`` is below 1.
+    """
 
     def __init__(
         self,
-        policy: Policy,
+        policy: str,
         out: Path,
-        environments: EnvironmentFactory,
+        begin: Begin,
         *,
-        max_steps: int,
         concurrency: int,
-        seed: int,
-        done: dict[str, EpisodeResult],
+        batcher: AnswerBatcher | None = None,
+        stops: Sequence[Callable[[], None]] = (),
     ) -> None:
-        self.policy, self.out, self.environments = policy, out, environments
-        self.max_steps, self.concurrency, self.seed = max_steps, concurrency, seed
-        self.done = done
-        self.live: list[Episode] = []
+        if concurrency < 1:
+            raise ConfigError(f"concurrency ({concurrency}) must be at least 1")
+        self._policy, self._out, self._begin = policy, out, begin
+        self._concurrency, self._stops = concurrency, stops
+        self._batcher = batcher or AnswerBatcher()
+        self._live: dict[Future[bool], tuple[Job, RunningEpisode]] = {}
+        self._done: dict[Key, EpisodeResult] = {}
+        self._writing = threading.Lock()
+        self._stopping = False
 
-    def run(self, tasks: Sequence[PreparedTask], show: Callable[[dict[str, EpisodeResult]], None]) -> None:
-        waiting = deque((prepared, 1) for prepared in tasks)
-        pool = ThreadPoolExecutor(self.concurrency, thread_name_prefix="episode")
+    def all(self, jobs: Sequence[Job], console: Console | None) -> list[EpisodeResult]:
+        """Run what the folder has no result of; return the results of all of them, in order."""
+        note_meta(
+            self._out / META,
+            "plan",
+            {"samples": 1 + max((job.sample for job in jobs if not job.greedy), default=-1),
+             "greedy": any(job.greedy for job in jobs)},
+        )  # fmt: skip
+        wanted = {job.key for job in jobs}
+        self._done = {result.key: result for result in resume(self._out) if result.key in wanted}
+        with _progress(console, total=len(jobs)) as show:
+            show(self._done)
+            self._run([job for job in jobs if job.key not in self._done], show)
+        return [self._done[job.key] for job in jobs]
+
+    def _run(self, jobs: Sequence[Job], show: Callable[[dict[Key, EpisodeResult]], None]) -> None:
+        waiting = deque((job, 1) for job in jobs)
+        pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix="episode")
         try:
-            while waiting or self.live:
-                self._fill(waiting, pool)
-                self._wave(pool)
-                for episode in [e for e in self.live if not e.is_live]:
-                    self.live.remove(episode)
-                    if episode.failure is not None and episode.attempt == 1:
-                        waiting.append((episode.prepared, 2))
+            while waiting or self._live:
+                while waiting and len(self._live) < self._concurrency:
+                    self._start(pool, *waiting.popleft())
+                self._batcher.serve(len(self._live))
+                for future in [future for future in self._live if future.done()]:
+                    job, _ = self._live.pop(future)
+                    if future.result():
+                        show(self._done)
                     else:
-                        self._write(episode)
-                        show(self.done)
+                        waiting.append((job, 2))
         finally:
-            # Closing first unblocks the threads that wait for a command; one that was just opening is closed after.
-            self._close_all()
+            # Closing first unblocks the threads that wait for a command or an answer; one that was just opening its
+            # world closes it itself.
+            self._stop()
             pool.shutdown(wait=True, cancel_futures=True)
-            self._close_all()
 
-    def _fill(self, waiting: deque[tuple[PreparedTask, int]], pool: ThreadPoolExecutor) -> None:
-        new = []
-        while waiting and len(self.live) < self.concurrency:
-            prepared, attempt = waiting.popleft()
-            environment = self.environments(prepared, self.max_steps)
-            new.append(Episode(prepared=prepared, environment=environment, attempt=attempt))
-            self.live.append(new[-1])
-        for future in [pool.submit(episode.start, self.seed) for episode in new]:
-            future.result()
+    def _start(self, pool: ThreadPoolExecutor, job: Job, attempt: int) -> None:
+        episode = self._begin(job)
+        future = pool.submit(self._finish, job, episode, attempt)
+        self._live[future] = job, episode
+        future.add_done_callback(lambda _: self._batcher.wake())
 
-    def _wave(self, pool: ThreadPoolExecutor) -> None:
-        asking = [episode for episode in self.live if episode.is_live]
-        if not asking:
-            return
-        answers = self.policy.act([e.conversation for e in asking], [e.prepared for e in asking])
-        pairs = zip(asking, answers, strict=True)
-        for future in [pool.submit(episode.advance, answer) for episode, answer in pairs]:
-            future.result()
+    def _finish(self, job: Job, episode: RunningEpisode, attempt: int) -> bool:
+        """Run an episode and write it down at once, whatever the main thread does; return whether it is done with."""
+        episode.run()
+        if episode.failure is not None and (attempt == 1 or self._stopping):
+            return False
+        result = episode.result(self._policy)
+        with self._writing:
+            # The transcript first: a result without one would never get it, one without a result is dropped on resume.
+            append_line(self._out / TRANSCRIPTS, episode.record(self._policy))
+            append_line(self._out / RESULTS, dataclasses.asdict(result))
+            self._done[job.key] = result
+        return True
 
-    def _write(self, episode: Episode) -> None:
-        result = episode.result(self.policy.name)
-        # The transcript first: a result without one would never get it, one without a result is dropped on resume.
-        append_line(self.out / TRANSCRIPTS, episode.record(self.policy.name))
-        append_line(self.out / RESULTS, dataclasses.asdict(result))
-        self.done[result.task_id] = result
-
-    def _close_all(self) -> None:
-        for episode in self.live:
+    def _stop(self) -> None:
+        self._stopping = True
+        self._batcher.close()
+        if self._live:
+            for stop in self._stops:
+                stop()
+        for _, episode in self._live.values():
             episode.close()
 
 
+def _ask(
+    policy: Policy | RemotePolicy, batcher: AnswerBatcher, conversation: tuple[Message, ...], prepared: PreparedTask
+) -> ChatAnswer:
+    if isinstance(policy, RemotePolicy):
+        return policy.answer_one(conversation)
+    return batcher.ask(policy, conversation, prepared)
+
+
+def _key(record: Mapping[str, Any]) -> Key:
+    """Of a line; lines of earlier versions have one episode a task."""
+    return str(record.get("task_id")), bool(record.get("greedy", False)), int(record.get("sample", 0))
+
+
+def _is_first(record: Mapping[str, Any], seen: set[Key]) -> bool:
+    key = _key(record)
+    if key in seen:
+        return False
+    seen.add(key)
+    return True
+
+
 @contextlib.contextmanager
-def _progress(console: Console | None, *, total: int) -> Iterator[Callable[[dict[str, EpisodeResult]], None]]:
+def _progress(console: Console | None, *, total: int) -> Iterator[Callable[[dict[Key, EpisodeResult]], None]]:
     if console is None:
         yield lambda _: None
         return
@@ -214,8 +298,8 @@ def _progress(console: Console | None, *, total: int) -> Iterator[Callable[[dict
     with Progress(*columns, console=console) as progress:
         bar: TaskID = progress.add_task("episodes", total=total)
 
-        def show(done: dict[str, EpisodeResult]) -> None:
-            solved = sum(bool(result.solved) for result in done.values())
+        def show(done: dict[Key, EpisodeResult]) -> None:
+            solved = sum(bool(result.solved) for result in list(done.values()))
             progress.update(bar, completed=len(done), description=f"episodes, {solved} solved")
 
         yield show

@@ -158,13 +158,13 @@ def _record(instance: StepInstance, texts: list[str], greedy: list[str], *, auto
         "step": instance.step,
         "expert_action": instance.expert_action,
         "context": instance.messages[-1]["content"][-CONTEXT_CHARS:],
-        "samples": [_sample(text, instance.expert_action, autojunk) for text in texts],
-        "greedy": _sample(greedy[0], instance.expert_action, autojunk) if greedy else None,
-    }
+        "samples": [_sample(text, instance, autojunk) for text in texts],
+        "greedy": _sample(greedy[0], instance, autojunk) if greedy else None,
+    } | ({"domain": instance.domain} if instance.domain != "repository" else {})
 
 
-def _sample(text: str, expert_action: str, autojunk: bool) -> dict[str, Any]:
-    score = score_action(text, expert_action, autojunk=autojunk)
+def _sample(text: str, instance: StepInstance, autojunk: bool) -> dict[str, Any]:
+    score = score_action(text, instance.expert_action, autojunk=autojunk, domain=instance.domain)
     well_formed = bool(score.parts["well_formed"])
     similarity = score.parts["similarity"] if well_formed else 0.0
     return {"text": text, "reward": score.value, "similarity": similarity, "well_formed": well_formed}

@@ -77,8 +77,10 @@ def select_informative(
     Raises:
         ConfigError: a bound is out of range.
     """
-    if not epsilon >= 0 or not mean_at_least <= mean_at_most:
-        raise ConfigError(f"expected epsilon >= 0 and bounds in order, got {epsilon}, {mean_at_least}, {mean_at_most}")
+    if not epsilon >= 0:
+        raise ConfigError(f"epsilon: expected 0 or more, got {epsilon}")
+    if not mean_at_least <= mean_at_most:
+        raise ConfigError(f"mean rewards: expected a range, got {mean_at_least} to {mean_at_most}")
     for name, value in (("top", top), ("per_task", per_task)):
         if value is not None and value < 1:
             raise ConfigError(f"{name}: expected a positive number, got {value}")

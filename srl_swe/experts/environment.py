@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from srl_swe.environments.expert_replay import ExpertReplay
+from srl_swe.environments.mathematics import MathEnv
 from srl_swe.environments.repo import RepoEnv
 from srl_swe.errors import ConfigError
 from srl_swe.experts.trajectories import read_trajectories, runnable_part
@@ -30,8 +31,8 @@ def make_expert_replay(
         trajectory: Which of them: its place in the file, from 0 (below 0: from the end), or its ``trajectory_id``.
         autojunk: See `ExpertReplay`.
         require_thought: See `ExpertReplay`.
-        options: Arguments of `RepoEnv`, but ``task`` and ``tasks``; by default ``max_steps`` leaves room for the whole
-            trajectory.
+        options: Arguments of `RepoEnv` or, where the trajectory is a solution, of `MathEnv`, but ``task`` and
+            ``tasks``; by default ``max_steps`` leaves room for the whole trajectory.
 
     Raises:
         ConfigError: An option is wrong, or there is no such trajectory.
@@ -41,8 +42,12 @@ def make_expert_replay(
     for name in {"task", "tasks"} & options.keys():
         raise ConfigError(f"{name}: the trajectory names its task")
     chosen = runnable_part(_choose(read_trajectories(trajectories), trajectory, where=str(trajectories)))
-    options.setdefault("max_steps", len(chosen.steps) + 1)
-    environment = RepoEnv(suites, task=chosen.task_id, **options)
+    environment: RepoEnv | MathEnv
+    if chosen.domain == "mathematics":
+        environment = MathEnv(suites, task=chosen.task_id, **options)
+    else:
+        options.setdefault("max_steps", len(chosen.steps) + 1)
+        environment = RepoEnv(suites, task=chosen.task_id, **options)
     return ExpertReplay(environment, chosen, autojunk=autojunk, require_thought=require_thought)
 
 

@@ -1,19 +1,21 @@
 """Cut trajectories into step instances: what the student sees at step k, and the action that it should come close to.
 
 The paper's form (arXiv 2510.25992, section 3): the problem and the last two action-observation pairs, without the
-expert's thoughts; one instance for each step.
+expert's thoughts; one instance for each step. In mathematics the problem and all earlier steps of the solution.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
 from srl_swe.environments.prompts import OBSERVATION_CHARS, chat
+from srl_swe.environments.solutions import solution_chat
 from srl_swe.errors import ConfigError
 from srl_swe.experts.trajectories import iter_trajectories
 from srl_swe.records import Message, Step, StepInstance, Trajectory
@@ -37,7 +39,8 @@ def step_instances(
 
     Args:
         trajectory: Where to cut.
-        history: How many of the last action-observation pairs the student sees; ``None``: all of them.
+        history: How many of the last action-observation pairs the student sees; ``None``: all of them. In mathematics
+            a solution is not cut: it always sees all steps, but for those that ``budget`` leaves out.
         skip_first: Leave out step 0, as the paper does: N - 1 instances of N steps.
         skip_mistakes: Leave out the steps that the trajectory's provenance names as ``mistakes``: later ones mend them,
             and the student sees them before those, but is not to come close to them.
@@ -51,22 +54,21 @@ def step_instances(
         ConfigError: an option is out of range.
     """
     _check(history, budget, hint)
-    problem, steps = trajectory.problem_statement, [_as_seen(step) for step in trajectory.steps]
-    shown = chat(problem, steps, last=None, observation_chars=observation_chars) if budget is not None else ()
-    sizes = [measure(message["content"]) for message in shown[2:]]
-    pairs = [said + seen for said, seen in zip(sizes[::2], sizes[1::2], strict=True)]
+    if trajectory.domain == "mathematics":
+        history = None
+    sizes = _step_sizes(trajectory, observation_chars, measure) if budget is not None else []
     mistakes = trajectory.provenance.get("mistakes", []) if skip_mistakes else []
     instances = []
     for k, step in enumerate(trajectory.steps):
-        if not step.runnable or (skip_first and k == 0) or k in mistakes:
+        if _why_left_out(step, k, skip_first, mistakes):
             continue
         told = hint_text(step, hint)
         last = history
         if budget is not None:
-            fixed = [message["content"] for message in chat(problem, steps[:k], last=0)]
+            fixed = [message["content"] for message in _chat(trajectory, k, 0, observation_chars)]
             room = budget - sum(map(measure, [*fixed, told] if told else fixed))
-            last = _pairs_that_fit(pairs[:k], room, history)
-        messages = chat(problem, steps[:k], last=last, observation_chars=observation_chars)
+            last = _pairs_that_fit(sizes[:k], room, history)
+        messages = _chat(trajectory, k, last, observation_chars)
         instances.append(
             StepInstance(
                 instance_id=f"{trajectory.trajectory_id}#{k}",
@@ -76,9 +78,41 @@ def step_instances(
                 messages=_with_hint(messages, told),
                 expert_action=step.action,
                 expert_thought=step.thought,
+                domain=trajectory.domain,
             )
         )
     return instances
+
+
+def left_out(trajectory: Trajectory, *, skip_first: bool = False, skip_mistakes: bool = True) -> Counter[str]:
+    """How many steps `step_instances` makes no instance of, by reason."""
+    mistakes = trajectory.provenance.get("mistakes", []) if skip_mistakes else []
+    reasons = [_why_left_out(step, k, skip_first, mistakes) for k, step in enumerate(trajectory.steps)]
+    return Counter(reason for reason in reasons if reason)
+
+
+def _why_left_out(step: Step, k: int, skip_first: bool, mistakes: Sequence[int]) -> str:
+    if not step.runnable:
+        return "action cannot run"
+    if skip_first and k == 0:
+        return "first step"
+    return "mistake that later steps mend" if k in mistakes else ""
+
+
+def _chat(trajectory: Trajectory, k: int, last: int | None, observation_chars: int) -> tuple[Message, ...]:
+    """What the student sees at step k, with that many of the last steps."""
+    problem, steps = trajectory.problem_statement, trajectory.steps[:k]
+    if trajectory.domain == "mathematics":
+        return solution_chat(problem, [step.action for step in steps], last=last)
+    return chat(problem, [_as_seen(step) for step in steps], last=last, observation_chars=observation_chars)
+
+
+def _step_sizes(trajectory: Trajectory, observation_chars: int, measure: Callable[[str], int]) -> list[int]:
+    """What each step takes in the chat."""
+    if trajectory.domain == "mathematics":
+        return [measure(f"{step.action.strip()}\n\n") for step in trajectory.steps]
+    sizes = [measure(m["content"]) for m in _chat(trajectory, len(trajectory.steps), None, observation_chars)[2:]]
+    return [said + seen for said, seen in zip(sizes[::2], sizes[1::2], strict=True)]
 
 
 def _as_seen(step: Step) -> Step:

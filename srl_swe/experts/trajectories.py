@@ -14,14 +14,14 @@ from typing import Any, NoReturn, get_args
 
 from srl_swe.errors import TrajectoryError
 from srl_swe.files import replacing
-from srl_swe.records import Split, Step, ToolCall, Trajectory
+from srl_swe.records import Domain, Split, Step, ToolCall, Trajectory
 
 SCHEMA_VERSION = 1
 """The value of each line's ``schema`` key."""
 
 _TEXT_FIELDS = ("trajectory_id", "task_id", "split", "problem_statement", "source")
 _REQUIRED = frozenset({"schema", "steps", *_TEXT_FIELDS})
-_OPTIONAL = frozenset({"model", "resolved", "provenance"})
+_OPTIONAL = frozenset({"domain", "model", "resolved", "provenance"})
 _STEP_REQUIRED = frozenset({"thought", "action", "observation"})
 _STEP_OPTIONAL = frozenset({"call", "runnable", "reward"})
 _CALL_FIELDS = frozenset({"name", "arguments"})
@@ -103,6 +103,7 @@ def format_trajectory(trajectory: Trajectory) -> bytes:
         "model": trajectory.model,
         "resolved": trajectory.resolved,
         "provenance": trajectory.provenance,
+        **({"domain": trajectory.domain} if trajectory.domain != "repository" else {}),
         "steps": [_step_record(step) for step in trajectory.steps],
     }
     try:
@@ -142,6 +143,10 @@ def build_trajectory(record: Any, *, where: str) -> Trajectory:
     if texts["split"] not in get_args(Split):
         expected = " or ".join(repr(name) for name in get_args(Split))
         raise TrajectoryError(f"{where}: split: expected {expected}, found {_show(texts['split'])}")
+    domain = record.get("domain", "repository")
+    if domain not in get_args(Domain):
+        expected = " or ".join(repr(name) for name in get_args(Domain))
+        raise TrajectoryError(f"{where}: domain: expected {expected}, found {_show(domain)}")
     resolved, provenance = record.get("resolved"), record.get("provenance", {})
     if resolved is not None and not isinstance(resolved, bool):
         raise TrajectoryError(f"{where}: resolved: expected true, false or null, found {_show(resolved)}")
@@ -157,6 +162,7 @@ def build_trajectory(record: Any, *, where: str) -> Trajectory:
         model=_text(record.get("model", ""), where=where, field="model"),
         resolved=resolved,
         provenance=provenance,
+        domain=domain,
     )
 
 

@@ -5,6 +5,7 @@ What goes wrong on the way is never taken for an answer of the model: it is retr
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import threading
@@ -17,10 +18,12 @@ from urllib.parse import urlsplit
 import requests
 
 from srl_swe.errors import ConfigError, ContextLengthError, EndpointError
+from srl_swe.policies.pace import Pace
 from srl_swe.records import ChatAnswer, Message
 
 _REFUSED = {401: "the key is missing or wrong", 403: "the key may not do this", 404: "there is no such model or path"}
 _WORTH_RETRYING = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_TOO_MANY = 429
 _TOO_LONG = re.compile(r"context.{0,20}(?:length|window|size)|prompt is too long|too many tokens", re.IGNORECASE)
 _LONGEST_WAIT_S = 60.0
 _POLL_S = 0.1
@@ -37,6 +40,8 @@ class ChatEndpoint:
         timeout_s: Seconds one request may take.
         retries: Further tries after a connection that fails, a status 429 or 5xx, or an answer that is none.
         backoff_s: Seconds before the first retry; doubled each time, unless the server says how long to wait.
+        requests_per_minute: Most requests a minute; where the server refuses for a rate, all threads wait besides.
+        logprobs: Whether the log-probabilities of the answers' tokens are asked for.
 
     Raises:
         ConfigError: an argument is wrong.
@@ -52,6 +57,8 @@ class ChatEndpoint:
         timeout_s: float = 300.0,
         retries: int = 5,
         backoff_s: float = 1.0,
+        requests_per_minute: float | None = None,
+        logprobs: bool = False,
     ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -69,6 +76,7 @@ class ChatEndpoint:
         self._key = os.environ.get(api_key_env, "").strip()
         self._max_tokens, self._timeout_s = max_tokens, timeout_s
         self._retries, self._backoff_s = retries, backoff_s
+        self._pace, self._logprobs = Pace(requests_per_minute), logprobs
         self._closed = threading.Event()
 
     @property
@@ -94,15 +102,20 @@ class ChatEndpoint:
             "messages": list(messages),
             "temperature": temperature,
             "max_tokens": self._max_tokens,
-        }
+        } | ({"logprobs": True} if self._logprobs else {})
         for attempt in range(self._retries + 1):
+            if not self._pace.wait(self._closed):
+                break
             try:
                 return self._ask(body)
             except _TransientError as error:
                 if attempt == self._retries:
                     raise EndpointError(f"{self._host}: {error} (asked {attempt + 1} times)") from error
                 wait = self._backoff_s * 2**attempt if error.retry_after_s is None else error.retry_after_s
-                if self._closed.wait(min(wait, _LONGEST_WAIT_S)):
+                wait = min(wait, _LONGEST_WAIT_S)
+                if error.for_everybody:
+                    self._pace.hold(wait)
+                elif self._closed.wait(wait):
                     break
         raise EndpointError(f"{self._host}: closed")
 
@@ -139,7 +152,8 @@ class ChatEndpoint:
         if status != 200:
             said = f"status {status}: {self._without_key(response.text)[:300].strip() or response.reason}"
             if status in _WORTH_RETRYING or status >= 500:
-                raise _TransientError(said, retry_after_s=_retry_after(response.headers.get("Retry-After")))
+                wait = _retry_after(response.headers.get("Retry-After"))
+                raise _TransientError(said, retry_after_s=wait, for_everybody=status == _TOO_MANY)
             if status in _REFUSED:
                 raise ConfigError(f"{self._host}: {_REFUSED[status]}: {said}")
             if _TOO_LONG.search(response.text):
@@ -152,6 +166,7 @@ class ChatEndpoint:
             message, usage = choice["message"], record.get("usage") or {}
             text = _with_thought(message)
             counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+            logprob = _logprob(choice)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise _TransientError(f"not a chat completion: {response.text[:200]!r}") from error
         prompt, completion = (count if isinstance(count, int) else None for count in counts)
@@ -160,6 +175,7 @@ class ChatEndpoint:
             finish_reason=str(choice.get("finish_reason") or ""),
             prompt_tokens=prompt,
             completion_tokens=completion,
+            logprob=logprob,
         )
 
     def _without_key(self, text: str) -> str:
@@ -170,9 +186,10 @@ class ChatEndpoint:
 class _TransientError(Exception):
     """What may be better the next time."""
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_s: float | None = None, for_everybody: bool = False) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.for_everybody = for_everybody
 
 
 def _with_thought(message: dict[str, Any]) -> str:
@@ -190,6 +207,12 @@ def _with_thought(message: dict[str, Any]) -> str:
     if "</think>" in content and "<think>" not in content:
         return f"<think>\n{content.lstrip()}"
     return content
+
+
+def _logprob(choice: dict[str, Any]) -> float | None:
+    """The sum over the answer's tokens; ``None`` where the server gives none."""
+    tokens = (choice.get("logprobs") or {}).get("content")
+    return math.fsum(float(token["logprob"]) for token in tokens) if tokens else None
 
 
 def _retry_after(header: str | None) -> float | None:

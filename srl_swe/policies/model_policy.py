@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from srl_swe.policies.chat import encode_prompt
 from srl_swe.policies.engine import Engine
-from srl_swe.records import Message, PreparedTask, Sampling
+from srl_swe.records import ChatAnswer, Completion, Message, PreparedTask, Sampling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -34,12 +35,27 @@ class ModelPolicy:
         """How results name it."""
         return self._name
 
-    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[str]:
+    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[ChatAnswer]:
         """See `srl_swe.policies.protocol.Policy.act`; the tasks are not looked at."""
         del tasks
-        return [texts[0] for texts in self.answer(conversations, 1)]
+        prompts = self._encode(conversations)
+        drawn = self.engine.generate(prompts, 1, self.sampling)
+        return [_answer(prompt, completions[0]) for prompt, completions in zip(prompts, drawn, strict=True)]
 
     def answer(self, conversations: Sequence[tuple[Message, ...]], n: int) -> list[list[str]]:
         """Return ``n`` answer texts for each conversation."""
-        prompts = [encode_prompt(self.tokenizer, messages) for messages in conversations]
-        return [[c.text for c in completions] for completions in self.engine.generate(prompts, n, self.sampling)]
+        drawn = self.engine.generate(self._encode(conversations), n, self.sampling)
+        return [[completion.text for completion in completions] for completions in drawn]
+
+    def _encode(self, conversations: Sequence[tuple[Message, ...]]) -> list[tuple[int, ...]]:
+        return [encode_prompt(self.tokenizer, messages) for messages in conversations]
+
+
+def _answer(prompt: Sequence[int], completion: Completion) -> ChatAnswer:
+    return ChatAnswer(
+        text=completion.text,
+        finish_reason="stop" if completion.finished else "length",
+        prompt_tokens=len(prompt),
+        completion_tokens=len(completion.token_ids),
+        logprob=math.fsum(completion.logprobs),
+    )

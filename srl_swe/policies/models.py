@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from srl_swe.errors import ModelError
+from srl_swe.errors import ConfigError, ModelError
+from srl_swe.policies.lora import add_lora, has_lora, lora_off, plain_weights, save_adapter
 from srl_swe.sandbox.cache import cache_dir
 from srl_swe.sandbox.locks import file_lock
 
@@ -36,16 +39,47 @@ class LoadedModel:
     end_ids: tuple[int, ...]
     """Token ids that end a turn."""
 
+    def weights(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """All weights as they are now, by name, an adapter merged: what `Engine.load` takes.
 
-def load_model(name: str = DEFAULT_MODEL, *, dtype: Dtype = "auto", device: str = "auto") -> LoadedModel:
+        The tensors may be the model's own, so that they must be read before the next update. A weight that two layers
+        share comes under both names: an engine may keep two copies.
+        """
+        return plain_weights(self.model)
+
+    def reference(self) -> AbstractContextManager[None]:
+        """The model without its adapter, for the length of a ``with`` block.
+
+        Raises:
+            ConfigError: the model has no adapter; all its weights are trained, and the old ones are gone.
+        """
+        if not has_lora(self.model):
+            raise ConfigError("a reference model needs an adapter that can be taken off: lora_rank above 0")
+        return lora_off(self.model)
+
+
+def load_model(
+    name: str = DEFAULT_MODEL,
+    *,
+    dtype: Dtype = "auto",
+    device: str = "auto",
+    lora_rank: int = 0,
+    lora_alpha: float | None = None,
+    gradient_checkpointing: bool = False,
+) -> LoadedModel:
     """Load a model by name.
 
     Args:
         name: `DEFAULT_MODEL`, a transformers folder, a ``.gguf`` file, or a model id of the Hugging Face hub.
         dtype: ``auto`` is bfloat16 where matrix products in it are fast (CUDA, AVX512-BF16, AMX), else float32.
         device: ``auto`` is CUDA where there is one, else the CPU.
+        lora_rank: Rank of an adapter, which alone is trained then; 0: none, and every weight is trained.
+        lora_alpha: See `srl_swe.policies.lora.add_lora`.
+        gradient_checkpointing: Keep only the layers' inputs for the backward pass: less memory, a third more time.
 
     Raises:
+        ConfigError: the adapter's rank is negative.
+        MissingDependencyError: an adapter is asked for, and peft is not installed.
         ModelError: there is no such model, or it cannot serve as a chat model.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -67,16 +101,74 @@ def load_model(name: str = DEFAULT_MODEL, *, dtype: Dtype = "auto", device: str 
         raise ModelError(f"model {name!r} has no chat template; an instruction-tuned model is expected")
     model.to(chosen)  # type: ignore[arg-type]
     model.train(False)
+    if lora_rank:
+        add_lora(model, rank=lora_rank, alpha=lora_alpha)
+    if gradient_checkpointing:
+        _checkpoint_gradients(model)
     return LoadedModel(model=model, tokenizer=tokenizer, name=name, end_ids=_end_ids(model, tokenizer))
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, **kwargs: Any) -> None:
-    """Write a normal Hugging Face folder, which transformers and vLLM load."""
-    model.hf_quantizer = None  # type: ignore[assignment]  # a model that came from GGUF refuses to be saved while it has one
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
+    """Write a normal Hugging Face folder, which transformers and vLLM load.
+
+    An adapter is merged into the weights there, and also kept apart in the folder ``adapter``, as peft writes it.
+    """
+    _forget_quantization(model)
+    if has_lora(model):
+        kwargs["state_dict"] = dict(plain_weights(model))
+        save_adapter(model, folder / "adapter")
     model.save_pretrained(folder, **kwargs)
     tokenizer.save_pretrained(folder)
+
+
+def save_config(model: PreTrainedModel, folder: Path) -> None:
+    """Write what a folder of the model has besides weights and tokenizer."""
+    _forget_quantization(model)
+    model.config.architectures = [type(model).__name__]
+    model.config.save_pretrained(folder)
+
+
+def save_weights(weights: Iterable[tuple[str, torch.Tensor]], folder: Path, *, shard_gb: float = 4.0) -> None:
+    """Write weights as safetensors of at most about ``shard_gb`` (10^9 bytes), holding one such file in memory."""
+    from safetensors.torch import save_file
+
+    shard: dict[str, torch.Tensor] = {}
+    size = count = 0
+    for name, tensor in weights:
+        # A copy: two names may share one tensor, which safetensors refuses.
+        shard[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        size += shard[name].nbytes
+        if size > shard_gb * 1e9:
+            save_file(shard, folder / f"model-{count:05d}.safetensors")
+            shard, size, count = {}, 0, count + 1
+    if shard:
+        save_file(shard, folder / f"model-{count:05d}.safetensors")
+
+
+def _forget_quantization(model: PreTrainedModel) -> None:
+    """A model that came from GGUF has plain weights, but refuses to be saved while it says where they came from."""
+    model.hf_quantizer = None  # type: ignore[assignment]
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
+def load_tokenizer(name: str = DEFAULT_MODEL) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer alone; ``name`` as for `load_model`.
+
+    Raises:
+        ModelError: there is no such model, or it has no tokenizer with a chat template.
+    """
+    from transformers import AutoTokenizer
+
+    source, extra = _locate(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, **extra)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ModelError(f"the tokenizer of model {name!r} cannot be loaded: {first_line}") from error
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(f"model {name!r} has no chat template; an instruction-tuned model is expected")
+    return cast("PreTrainedTokenizerBase", tokenizer)
 
 
 def default_model_folder() -> Path:
@@ -170,6 +262,18 @@ def _require_hub(model_id: str) -> None:
     raise ModelError(
         f"model {model_id!r}: no such folder, not in the local cache, and not to be had from the hub: {reason}"
     )
+
+
+def _checkpoint_gradients(model: PreTrainedModel) -> None:
+    """Switch gradient checkpointing on without dropout: only the layers themselves are told that they train."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    if not model.supports_gradient_checkpointing:
+        raise ModelError(f"{type(model).__name__} has no gradient checkpointing in transformers")
+    model.gradient_checkpointing_enable({"use_reentrant": False, "preserve_rng_state": False})
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True
 
 
 def _choose_device(device: str) -> str:

@@ -7,8 +7,9 @@ import gzip
 from collections.abc import Iterable, Sequence
 
 from srl_swe.environments.actions import SUBMIT, format_answer
+from srl_swe.environments.solutions import format_solution
 from srl_swe.errors import ConfigError
-from srl_swe.records import Message, PreparedTask, Trajectory
+from srl_swe.records import ChatAnswer, Message, PreparedTask, Trajectory
 
 
 class DoNothingPolicy:
@@ -16,22 +17,24 @@ class DoNothingPolicy:
 
     name = "nothing"
 
-    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[str]:
+    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[ChatAnswer]:
         """Submit in every conversation."""
-        return [format_answer("There is nothing to do.", SUBMIT) for _ in zip(conversations, tasks, strict=True)]
+        return [_said("There is nothing to do.", SUBMIT) for _ in zip(conversations, tasks, strict=True)]
 
 
 class GoldPolicy:
-    """Applies the gold patch in one command and submits: every task must be solved by it."""
+    """Applies the gold patch in one command and submits, or gives the right answer: every task must be solved by it."""
 
     name = "gold"
 
-    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[str]:
+    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[ChatAnswer]:
         """Apply the patch where the episode starts, submit after that."""
         return [
-            format_answer("The fix is known.", apply_command(task.gold_patch))
+            _solved(f"\\boxed{{{task.task.answer.answer}}}", "The answer is known.")
+            if task.task.answer is not None
+            else _said("The fix is known.", apply_command(task.gold_patch))
             if is_first_step(conversation)
-            else format_answer("The fix is in.", SUBMIT)
+            else _said("The fix is in.", SUBMIT)
             for conversation, task in zip(conversations, tasks, strict=True)
         ]
 
@@ -51,7 +54,7 @@ class ExpertPolicy:
         # Conversations are cut to the last few steps, so the position cannot be read from them.
         self._position: dict[str, int] = {}
 
-    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[str]:
+    def act(self, conversations: Sequence[tuple[Message, ...]], tasks: Sequence[PreparedTask]) -> list[ChatAnswer]:
         """The next recorded action of each task.
 
         Raises:
@@ -69,16 +72,27 @@ class ExpertPolicy:
         if missing:
             raise ConfigError(f"no expert trajectory for {', '.join(missing)}; record them: srl-swe experts record")
 
-    def _answer(self, conversation: tuple[Message, ...], task_id: str) -> str:
+    def _answer(self, conversation: tuple[Message, ...], task_id: str) -> ChatAnswer:
         self.require([task_id])
         position = 0 if is_first_step(conversation) else self._position.get(task_id, 0)
         self._position[task_id] = position + 1
-        steps = [step for step in self._trajectories[task_id].steps if step.runnable]
+        trajectory = self._trajectories[task_id]
+        if trajectory.domain == "mathematics":  # one answer an episode: the whole solution
+            return _solved("\n\n".join(step.action for step in trajectory.steps), "As the expert did.")
+        steps = [step for step in trajectory.steps if step.runnable]
         if position >= len(steps):
-            return format_answer("The recording ends here.", SUBMIT)
+            return _said("The recording ends here.", SUBMIT)
         step = steps[position]
         thought = step.thought.replace("</think>", "").strip() or "As the expert did."
-        return format_answer(thought, step.action)
+        return _said(thought, step.action)
+
+
+def _said(thought: str, action: str) -> ChatAnswer:
+    return ChatAnswer(text=format_answer(thought, action), finish_reason="stop")
+
+
+def _solved(solution: str, thought: str) -> ChatAnswer:
+    return ChatAnswer(text=format_solution(thought, solution), finish_reason="stop")
 
 
 def is_first_step(conversation: Sequence[Message]) -> bool:

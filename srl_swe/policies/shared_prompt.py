@@ -1,15 +1,6 @@
-"""Attention for several continuations of one prompt, in which the prompt is computed once.
-
-Two cases of one idea, both reached through transformers' `AttentionInterface` under the name `ATTENTION`, so that any
-model that uses that interface can have them:
-
-- *training*: one row holds the prompt's L tokens and then those of its G completions, one after the other, without
-  padding. Each completion attends to the prompt and to itself (`PackedLayout`).
-- *decoding*: every sequence brings one new token; prompt keys and values exist once a prompt, and each sequence has its
-  own for what it has sampled so far (`DecodingCache`).
-
-Shapes: B rows, H query heads, K key-value heads, R = H / K, D head width, L prompt tokens, G completions, T tokens of
-the longest completion, M prompts, N sequences a prompt.
+"""Decoding of several continuations of one prompt, in which the prompt is computed once, for any model that uses
+transformers' `AttentionInterface`: see `srl_swe.policies.decoding_cache`. Training shares far more than prompts: see
+`srl_swe.policies.tree_attention`.
 """
 
 from __future__ import annotations
@@ -21,122 +12,12 @@ from torch.nn import functional as F
 from transformers import AttentionInterface
 
 from srl_swe.errors import ModelError
+from srl_swe.policies.decoding_cache import DecodingCache
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ATTENTION = "srl_swe_shared_prompt"
-
-
-class PackedLayout:
-    """Where the tokens of a prompt and its completions stand in one packed row."""
-
-    def __init__(self, prompt_length: int, lengths: list[int], device: torch.device) -> None:
-        self.prompt_length = prompt_length
-        self.groups = len(lengths)
-        self.longest = max(lengths)
-        slots = [g * self.longest + t for g, length in enumerate(lengths) for t in range(length)]
-        self.slots = torch.tensor(slots, device=device)
-        """Cell of each completion token in the padded ``[G * T]`` grid that attention works on."""
-        positions = [*range(prompt_length), *(prompt_length + t for length in lengths for t in range(length))]
-        self.position_ids_BT = torch.tensor([positions], device=device)
-        own = torch.ones(self.longest, self.longest, dtype=torch.bool, device=device).tril()
-        self.mask_TS = torch.cat([own.new_ones(self.longest, prompt_length), own], dim=1)
-        """What a completion's token sees: all of the prompt, and itself up to there."""
-
-    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        """``q [1, H, L + ΣT, D]``, ``k``, ``v`` ``[1, K, …]`` to ``[1, H, L + ΣT, D]``."""
-        repeat = q.shape[1] // k.shape[1]
-        k, v = k.repeat_interleave(repeat, dim=1), v.repeat_interleave(repeat, dim=1)
-        n = self.prompt_length
-        causal_SS = torch.ones(n, n, dtype=torch.bool, device=q.device).tril()
-        prompt = _masked_attention(q[:, :, :n], k[:, :, :n], v[:, :, :n], causal_SS, scale)
-        q_G, k_G, v_G = (self._grid(x[:, :, n:]) for x in (q, k, v))
-        k_all = torch.cat([k[:, :, :n].expand(self.groups, -1, -1, -1), k_G], dim=2)
-        v_all = torch.cat([v[:, :, :n].expand(self.groups, -1, -1, -1), v_G], dim=2)
-        out_G = _masked_attention(q_G, k_all, v_all, self.mask_TS, scale)
-        flat = out_G.transpose(0, 1).reshape(q.shape[1], -1, q.shape[3])[:, self.slots]
-        return torch.cat([prompt, flat.unsqueeze(0)], dim=2)
-
-    def _grid(self, x: torch.Tensor) -> torch.Tensor:
-        """``[1, H, ΣT, D]`` to ``[G, H, T, D]``; empty cells are 0, and no real token sees them."""
-        grid = x.new_zeros(x.shape[1], self.groups * self.longest, x.shape[3]).index_copy(1, self.slots, x[0])
-        return grid.view(x.shape[1], self.groups, self.longest, x.shape[3]).transpose(0, 1)
-
-
-def _masked_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, scale: float
-) -> torch.Tensor:
-    """Attention where ``mask`` is true. Each row of the mask has a true cell."""
-    if q.device.type != "cpu" or q.dtype != torch.bfloat16:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-    # On CPUs torch's fused kernel takes 2.5 times as long as plain products in bfloat16, most of it going backward.
-    bias = torch.zeros(mask.shape, dtype=q.dtype, device=q.device).masked_fill(~mask, float("-inf"))
-    return ((q * scale) @ k.transpose(2, 3) + bias).softmax(dim=-1) @ v
-
-
-class DecodingCache:
-    """Keys and values of M prompts, once each, and of N sampled sequences a prompt."""
-
-    def __init__(self, max_new_tokens: int) -> None:
-        self.max_new_tokens = max_new_tokens
-        self.step = 0
-        """Tokens that every sequence has in its own part."""
-        self._prompts: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
-        self._prompt_kv: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._own_kv: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
-        self._mask_M: torch.Tensor | None = None
-        self.prefilling = True
-
-    def begin(self, sequences: int) -> None:
-        """End the prompts' pass: lay their keys and values side by side, with room for ``sequences`` a prompt."""
-        for layer, parts in self._prompts.items():
-            longest = max(k.shape[2] for k, _ in parts)
-            k, v = (torch.cat([F.pad(p[i], (0, 0, 0, longest - p[i].shape[2])) for p in parts]) for i in (0, 1))
-            self._prompt_kv[layer] = (k, v)
-            shape = (len(parts), sequences, k.shape[1], self.max_new_tokens, k.shape[3])
-            self._own_kv[layer] = (k.new_zeros(shape), k.new_zeros(shape))
-        lengths = torch.tensor([k.shape[2] for k, _ in self._prompts[0]], device=k.device)
-        self._mask_M = torch.arange(longest, device=k.device)[None] < lengths[:, None]
-        self._prompts.clear()
-        self.prefilling = False
-
-    def keep(self, prompts: torch.Tensor, sequences: torch.Tensor) -> None:
-        """Go on with these prompts ``[M']`` and, of each, these sequences ``[M', N']``."""
-        assert self._mask_M is not None
-        self._mask_M = self._mask_M[prompts]
-        for layer, (k, v) in self._prompt_kv.items():
-            self._prompt_kv[layer] = (k[prompts], v[prompts])
-            k_own, v_own = self._own_kv[layer]
-            self._own_kv[layer] = (k_own[prompts[:, None], sequences], v_own[prompts[:, None], sequences])
-
-    def attend(self, layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scale: float) -> torch.Tensor:
-        """``q [B, H, 1, D]``, ``k``, ``v`` ``[B, K, 1, D]`` with B = M * N, or one prompt's ``[1, …, L, D]``."""
-        if self.prefilling:
-            self._prompts.setdefault(layer, []).append((k, v))
-            return F.scaled_dot_product_attention(
-                q, k, v, is_causal=True, scale=scale, enable_gqa=q.shape[1] != k.shape[1]
-            )
-        assert self._mask_M is not None
-        (k_prompt, v_prompt), (k_own, v_own) = self._prompt_kv[layer], self._own_kv[layer]
-        m, n, kv, _, width = k_own.shape
-        repeat = q.shape[1] // kv
-        k_own[:, :, :, self.step] = k.reshape(m, n, kv, width)
-        v_own[:, :, :, self.step] = v.reshape(m, n, kv, width)
-        seen = self.step + 1
-        q_MNKR = q.reshape(m, n, kv, repeat, width)
-        q_MK = q_MNKR.transpose(1, 2).reshape(m, kv, n * repeat, width)
-        to_prompt = (q_MK @ k_prompt.transpose(2, 3)).float().mul_(scale)
-        to_prompt.masked_fill_(~self._mask_M[:, None, None, :], float("-inf"))
-        to_prompt = to_prompt.view(m, kv, n, repeat, -1).transpose(1, 2)
-        to_own = (q_MNKR @ k_own[:, :, :, :seen].transpose(3, 4)).float().mul_(scale)
-        weights = torch.cat([to_prompt, to_own], dim=-1).softmax(dim=-1).to(q.dtype)
-        of_prompt, of_own = weights[..., :-seen], weights[..., -seen:]
-        of_prompt_MK = of_prompt.transpose(1, 2).reshape(m, kv, n * repeat, -1)
-        out: torch.Tensor = (of_prompt_MK @ v_prompt).view(m, kv, n, repeat, width).transpose(1, 2) + of_own @ v_own[
-            :, :, :, :seen
-        ]
-        return out.reshape(m * n, kv * repeat, 1, width)
 
 
 def _attention(
@@ -146,13 +27,11 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
-    shared_prompt: PackedLayout | DecodingCache | None = None,
+    shared_prompt: DecodingCache | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if isinstance(shared_prompt, PackedLayout):
-        out = shared_prompt.attend(query, key, value, scale)
-    elif isinstance(shared_prompt, DecodingCache):
+    if shared_prompt is not None:
         out = shared_prompt.attend(int(module.layer_idx), query, key, value, scale)  # type: ignore[arg-type]
     else:
         gqa = query.shape[1] != key.shape[1]

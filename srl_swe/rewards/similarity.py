@@ -1,14 +1,22 @@
 """Sequence similarity, the reward of Supervised Reinforcement Learning (arXiv 2510.25992, equation 3).
 
 The value is exactly that of ``difflib.SequenceMatcher(None, a, b, autojunk=…).ratio()`` = 2M / T, where M counts the
-characters in matching blocks and T those of both strings; it is computed by cydifflib, which equals difflib to the bit.
+characters in matching blocks and T those of both strings; it is computed by cydifflib, which equals difflib to the bit,
+and for long strings by `srl_swe.rewards.long_texts`, which does too.
 """
 
 from __future__ import annotations
 
+import functools
+import threading
 from dataclasses import dataclass
 
 from cydifflib import SequenceMatcher
+
+from srl_swe.rewards.long_texts import are_long, matched_characters
+
+_MOST_KEPT = 128
+_LONGEST_KEPT = 5000  # an index of that many characters takes some 200 kB
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +37,27 @@ def similarity(student: str, expert: str, *, autojunk: bool = False) -> float:
     ``autojunk`` is difflib's heuristic that ignores characters which are frequent in an ``expert`` of 200 characters or
     more; it changes the value on about half of such pairs, so it is off here and recorded where it is switched on.
     """
-    return float(SequenceMatcher(None, student, expert, autojunk=autojunk).ratio())
+    if not autojunk and are_long(len(student), len(expert)):
+        return 2.0 * matched_characters(student, expert) / (len(student) + len(expert))
+    if len(expert) > _LONGEST_KEPT:
+        return float(SequenceMatcher(None, student, expert, autojunk=autojunk).ratio())
+    matcher = _matchers.of(expert, autojunk)
+    matcher.set_seq1(student)
+    return float(matcher.ratio())
+
+
+class _Matchers(threading.local):
+    """A matcher has an index of its expert's action, which many answers are compared with; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.of = functools.lru_cache(_MOST_KEPT)(_matcher)
+
+
+def _matcher(expert: str, autojunk: bool) -> SequenceMatcher:
+    return SequenceMatcher(None, "", expert, autojunk=autojunk)
+
+
+_matchers = _Matchers()
 
 
 def matching_blocks(student: str, expert: str, *, autojunk: bool = False) -> list[MatchingBlock]:

@@ -174,6 +174,11 @@ class DockerEnclosure:
             reason = "out of memory" if state.get("OOMKilled") else f"exit code {state.get('ExitCode')}"
             raise SandboxLostError(f"the container has ended ({reason})")
 
+    @property
+    def engine_address(self) -> str:
+        """Where its engine is, as in ``DOCKER_HOST``."""
+        return address(self._api)
+
     def written_mb(self) -> float | None:
         """See `srl_swe.sandbox.enclosure.Enclosure.written_mb`."""
         if self._quota:

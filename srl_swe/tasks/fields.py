@@ -55,6 +55,10 @@ class Fields:
         """Whether the field is there."""
         return key in self._table
 
+    def mark(self, key: str) -> None:
+        """Count a field as known that the caller reads himself."""
+        self._taken.add(key)
+
     def table(self, key: str, *, optional: bool = False) -> Fields:
         """Take a table; an optional one that is missing is an empty one."""
         return Fields(self._path, self._take(key, dict, "a table", {} if optional else None), f"{self._prefix}{key}.")

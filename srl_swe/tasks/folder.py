@@ -72,9 +72,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from srl_swe.errors import ConfigError, TaskError
-from srl_swe.records import Mutation, RepositorySource, Split, Task
+from srl_swe.records import Domain, Mutation, RepositorySource, Split, Task
 from srl_swe.sandbox.network.allow_list import parse_allowed
 from srl_swe.tasks.fields import Fields, read_text
+from srl_swe.tasks.mathematics.problems import PROBLEMS, read_problems, same_problem
 from srl_swe.tasks.splits import SplitRule, check_rule, read_rule
 from srl_swe.tasks.synthesis.operators import OPERATORS
 
@@ -122,9 +123,11 @@ def _read_suite(path: Path) -> tuple[list[Task], SplitRule | None]:
     if not path.is_dir():
         raise TaskError(f"{path}: not a suite: no such folder")
     name, rule = read_suite_file(path)
+    if (path / PROBLEMS).is_file():
+        return read_problems(path, name), rule
     folders = sorted(p for p in (path / "tasks").glob("*") if p.is_dir() and not p.name.startswith((".", "_")))
     if not folders:
-        raise TaskError(f"{path / 'tasks'}: expected at least one task folder")
+        raise TaskError(f"{path / 'tasks'}: expected at least one task folder, or problems in {PROBLEMS}")
     return [_read_task(folder, name) for folder in folders], rule
 
 
@@ -133,6 +136,11 @@ def _check_suite(tasks: Sequence[Task], rule: SplitRule | None) -> None:
         check_rule(rule, tasks)
     if rule is None or rule.by != "time":
         _check_splits(tasks)
+
+
+def suite_domain(path: Path) -> Domain:
+    """What a suite's folder holds."""
+    return "mathematics" if (path / PROBLEMS).is_file() else "repository"
 
 
 def read_suites(paths: Iterable[str | Path], *, split: Split | None = None, ids: Sequence[str] = ()) -> list[Task]:
@@ -353,10 +361,18 @@ def _read_tests(fields: Fields, folder: Path, source: RepositorySource) -> tuple
 
 
 def _check_splits(tasks: Iterable[Task]) -> None:
-    """A repository is on one side of the split, or what is held out was trained on."""
-    first: dict[str, Task] = {}
+    """A repository is on one side of the split, or what is held out was trained on; and so is a maths problem."""
+    first: dict[tuple[str, str], Task] = {}
     for task in tasks:
-        other = first.setdefault(task.repository, task)
+        if task.domain == "mathematics":
+            other = first.setdefault((task.domain, same_problem(task.problem_statement)), task)
+            if other.split != task.split:
+                raise TaskError(
+                    f"{task.folder / PROBLEMS}: {task.task_id}: split: expected {other.split!r}, as {other.task_id}"
+                    f" has with the same problem, got {task.split!r}"
+                )
+            continue
+        other = first.setdefault((task.domain, task.repository), task)
         if other.split != task.split:
             raise TaskError(
                 f"{task.folder / 'task.toml'}: split: expected {other.split!r}, as in {other.task_id} of the same "

@@ -31,7 +31,7 @@ _NOT_COPIED = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", ".pytest_ca
 def prepare(task: Task, *, client: docker.DockerClient | None = None, backend: str = "docker") -> PreparedTask:
     """Make the task's base state and its image, and find its gold patch and hidden tests.
 
-    What is there already (image, clone, source distribution) is used again.
+    What is there already (image, clone, source distribution) is used again. A maths problem needs nothing.
 
     Args:
         task: The declaration.
@@ -43,6 +43,8 @@ def prepare(task: Task, *, client: docker.DockerClient | None = None, backend: s
         EngineUnavailableError: no container engine answers.
         ImageBuildError: the image cannot be built.
     """
+    if task.domain == "mathematics":
+        return PreparedTask(task=task, image="", gold_patch="", test_files=())
     if task.source.kind == "image":
         return _adopt(task, client or _client(backend))
     with tempfile.TemporaryDirectory(prefix="srl-swe-") as name:

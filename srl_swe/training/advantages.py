@@ -7,10 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def group_advantages(rewards_G: Sequence[float], *, min_std: float) -> list[float] | None:
+def group_advantages(rewards_G: Sequence[float], *, min_std: float | None, scale: bool = True) -> list[float] | None:
     """Return (r - mean) / std for each reward of a group, or ``None`` where the std does not exceed ``min_std``.
 
     The standard deviation is the population's (divided by G), so that a group of two is treated like a larger one.
+
+    Args:
+        rewards_G: The group's.
+        min_std: ε; ``None``: every group has advantages, those of equal rewards are 0.
+        scale: Divide by the std; ``False``: r - mean (Dr. GRPO, arXiv 2503.20783).
 
     Raises:
         ValueError: the group is empty or holds a reward that is not a number.
@@ -18,7 +23,10 @@ def group_advantages(rewards_G: Sequence[float], *, min_std: float) -> list[floa
     rewards = np.asarray(rewards_G, dtype=np.float64)
     if rewards.size == 0 or not np.isfinite(rewards).all():
         raise ValueError(f"expected at least one finite reward, got {list(rewards_G)}")
-    std = float(rewards.std())
-    if std <= min_std or std == 0.0:
+    # Of equal rewards rounding can leave a deviation of 1e-17, which the division would make 1 of.
+    std = 0.0 if rewards.min() == rewards.max() else float(rewards.std())
+    if min_std is not None and (std <= min_std or std == 0.0):
         return None
-    return [float(a) for a in (rewards - rewards.mean()) / std]
+    if std == 0.0:
+        return [0.0] * rewards.size
+    return [float(a) for a in (rewards - rewards.mean()) / (std if scale else 1.0)]

@@ -1,7 +1,8 @@
 """Checkpoints: written beside, then renamed, so that one is whole or not there.
 
 ``RUN/checkpoints/update-000010/`` is a normal Hugging Face folder (transformers and vLLM load it) that also holds
-``learner.pt`` (float32 weights, optimiser state) and ``state.json`` (update, place in the data order).
+``learner.pt`` (float32 weights, optimiser state, random generators) and ``state.json`` (the update, the objective's
+state, the size of every file). One whose files are not of those sizes is passed over: a disk or a copy failed.
 """
 
 from __future__ import annotations
@@ -11,19 +12,23 @@ import os
 import pickle
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from srl_swe.errors import ConfigError, StorageError
 from srl_swe.policies.models import LoadedModel, save_model
+from srl_swe.training.random_states import random_states, restore_random_states
 
 if TYPE_CHECKING:
+    from srl_swe.training.batch import Objective
     from srl_swe.training.learner import Learner
 
 STATE = "state.json"
 LEARNER = "learner.pt"
 
 
-def save_checkpoint(run: Path, loaded: LoadedModel, learner: Learner, *, update: int, position: int, keep: int) -> Path:
+def save_checkpoint(
+    run: Path, loaded: LoadedModel, learner: Learner, objective: Objective, *, update: int, keep: int
+) -> Path:
     """Write the state after ``update`` updates; then remove all but the newest ``keep`` checkpoints.
 
     Raises:
@@ -40,8 +45,9 @@ def save_checkpoint(run: Path, loaded: LoadedModel, learner: Learner, *, update:
     partial = final.with_name(final.name + ".partial")
     try:
         save_model(loaded.model, loaded.tokenizer, partial)
-        torch.save(learner.state_dict(), partial / LEARNER)
-        (partial / STATE).write_text(json.dumps({"update": update, "position": position}))
+        torch.save({"learner": learner.state_dict(), "random": random_states()}, partial / LEARNER)
+        state = {"update": update, "objective": objective.state_dict(), "sizes": _sizes(partial)}
+        (partial / STATE).write_text(json.dumps(state))
         _sync(partial)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -52,30 +58,58 @@ def save_checkpoint(run: Path, loaded: LoadedModel, learner: Learner, *, update:
     if final.exists():
         shutil.rmtree(final)
     partial.rename(final)
-    for old in checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    _flush(folder)
+    kept = [path for path in checkpoints(run) if not damage(path)][-keep:]
+    for old in checkpoints(run):
+        if old not in kept:
+            shutil.rmtree(old)
     return final
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The run's whole checkpoints, oldest first."""
+    """The run's checkpoints, oldest first."""
     return sorted(p.parent for p in (run / "checkpoints").glob(f"update-*/{STATE}") if p.parent.suffix != ".partial")
 
 
+def update_of(checkpoint: Path) -> int:
+    """How many updates it holds."""
+    return int(checkpoint.name.removeprefix("update-"))
+
+
 def latest_checkpoint(run: Path) -> Path:
-    """The newest checkpoint of a run.
+    """The newest checkpoint of a run that is whole.
 
     Raises:
         ConfigError: there is none.
     """
-    found = checkpoints(run)
+    found = [path for path in checkpoints(run) if not damage(path)]
     if not found:
         raise ConfigError(f"{run}: no checkpoint there; expected a folder that `srl-swe train` wrote to")
     return found[-1]
 
 
-def restore_learner(checkpoint: Path, learner: Learner) -> tuple[int, int]:
-    """Load learner state; return the update's number and the place in the data order.
+def model_source(name: str) -> str:
+    """What a model's name stands for: a run's folder for its last checkpoint, any other for itself.
+
+    Raises:
+        ConfigError: a run's folder without a checkpoint.
+    """
+    return str(latest_checkpoint(Path(name))) if (Path(name) / "checkpoints").is_dir() else name
+
+
+def damage(checkpoint: Path) -> str:
+    """What is wrong with a checkpoint's files; empty where each has the size it was written with."""
+    try:
+        sizes = json.loads((checkpoint / STATE).read_text())["sizes"]
+        there = _sizes(checkpoint)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{STATE} cannot be read ({error})"
+    wrong = [name for name, size in sizes.items() if there.get(name) != size]
+    return f"{wrong[0]} has {there.get(wrong[0], 0)} bytes instead of {sizes[wrong[0]]}" if wrong else ""
+
+
+def restore(checkpoint: Path, learner: Learner, objective: Objective) -> int:
+    """Load the state of learner, objective and random generators; return the update's number.
 
     Raises:
         ConfigError: the files are damaged, or of another model.
@@ -83,20 +117,32 @@ def restore_learner(checkpoint: Path, learner: Learner) -> tuple[int, int]:
     import torch
 
     try:
-        state = json.loads((checkpoint / STATE).read_text())
-        learner.load_state_dict(torch.load(checkpoint / LEARNER, map_location="cpu", weights_only=True))
-        return int(state["update"]), int(state["position"])
+        state: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
+        saved = torch.load(checkpoint / LEARNER, map_location="cpu", weights_only=True)
+        learner.load_state_dict(saved["learner"])
+        objective.load_state_dict(state["objective"])
+        restore_random_states(saved["random"])
+        return int(state["update"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         raise ConfigError(
             f"{checkpoint}: not a whole checkpoint of this model ({error}); remove it to go on"
         ) from error
 
 
+def _sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != STATE)
+    return {str(path.relative_to(folder)): path.stat().st_size for path in sorted(files)}
+
+
 def _sync(folder: Path) -> None:
-    """Flush the folder's files to the disk: a rename must not outlive what it names."""
-    for path in folder.iterdir():
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Flush the folder and its files to the disk: a rename must not outlive what it names."""
+    for path in [*folder.rglob("*"), folder]:
+        _flush(path)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from srl_swe.environments.actions import format_answer
+from srl_swe.environments.answers import write_answer
 from srl_swe.errors import ConfigError
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
 from srl_swe.policies.chat import encode_answer, encode_prompt
-from srl_swe.records import StepInstance
+from srl_swe.records import StepInstance, Trajectory
+from srl_swe.training.instance_files import read_instance_files
+from srl_swe.training.samples import NO_THOUGHT
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -41,9 +43,32 @@ class TrainingData:
     too_long: int
     """Step instances left out since their prompt is longer than allowed."""
 
+    @property
+    def about(self) -> str:
+        """How many there are, in words."""
+        left_out = f", {self.too_long} left out as too long" if self.too_long else ""
+        return f"{len(self.instances)} step instances{left_out}"
 
-def read_training_steps(paths: Sequence[Path], *, history: int | None, observation_chars: int) -> list[StepInstance]:
-    """Read trajectories and cut them into steps.
+
+def read_training_steps(
+    paths: Sequence[Path], *, history: int | None, observation_chars: int, instances: Sequence[Path] = ()
+) -> list[StepInstance]:
+    """Read trajectories and cut them into steps; then files of steps.
+
+    Raises:
+        TrajectoryError: a file is wrong.
+        ConfigError: a file is not there, or a trajectory or step belongs to a held-out task.
+    """
+    cut = [
+        step
+        for trajectory in read_training_trajectories(paths)
+        for step in step_instances(trajectory, history=history, observation_chars=observation_chars)
+    ]
+    return cut + read_instance_files(instances)
+
+
+def read_training_trajectories(paths: Sequence[Path]) -> list[Trajectory]:
+    """Read trajectories whole.
 
     Raises:
         TrajectoryError: a file is wrong.
@@ -52,13 +77,13 @@ def read_training_steps(paths: Sequence[Path], *, history: int | None, observati
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         raise ConfigError(f"trajectories: no such file: {', '.join(missing)}")
-    steps: list[StepInstance] = []
+    found: list[Trajectory] = []
     for path in paths:
         for trajectory in read_trajectories(path):
             if trajectory.split != "train":
                 raise ConfigError(f"{path}: trajectory {trajectory.trajectory_id!r} is held out; training refuses it")
-            steps += step_instances(trajectory, history=history, observation_chars=observation_chars)
-    return steps
+            found.append(trajectory)
+    return found
 
 
 def encode_steps(
@@ -76,8 +101,8 @@ def encode_steps(
         if len(prompt_ids) > max_prompt_tokens:
             too_long += 1
             continue
-        # Without a thought the answer would be malformed: an expert that gives none still shows the form.
-        answer = format_answer(instance.expert_thought or "Next step.", instance.expert_action)
+        thought = instance.expert_thought or NO_THOUGHT
+        answer = write_answer(thought, instance.expert_action, domain=instance.domain)
         answer_ids = encode_answer(tokenizer, answer)
         encoded.append(EncodedInstance(instance=instance, prompt_ids=prompt_ids, answer_ids=answer_ids))
     if not encoded:

@@ -1,23 +1,30 @@
-"""The learner: one optimiser step on one batch of samples."""
+"""The learner: one optimiser step on one batch of samples, and their log-probabilities."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor
 
 from srl_swe.errors import DivergedError
 from srl_swe.policies.models import LoadedModel
-from srl_swe.policies.shared_prompt import PackedLayout, use_shared_prompt
+from srl_swe.policies.tree_attention import check_no_dropout
 from srl_swe.records import Sample
-from srl_swe.training.losses import Loss
-from srl_swe.training.packing import PackedRow, pack
+from srl_swe.training.losses import Loss, LossValue, TrainedTokens
+from srl_swe.training.passes import PaddedPasses, Passes, TreePasses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Packing = Literal["tree", "padded"]
+"""``tree``: every unique token once; ``padded``: one row a sample, for models that a trie would be wrong for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,24 +38,62 @@ class UpdateStats:
     logprob_gap: float
     """Mean absolute difference between the engine's and the learner's log-probabilities of trained tokens; 0 where the
     loss uses no log-probabilities of an engine."""
+    logprob_gap_max: float
+    """The largest such difference."""
+    entropy: float
+    """Mean over trained tokens of the learner's entropy before the update, in nats."""
     clip_fraction: float
     """Fraction of trained tokens whose probability ratio is out of the loss's clipping range."""
+    truncated_fraction: float
+    """Fraction of trained tokens whose importance weight was cut to its cap."""
+    trained_tokens: int
+    """Trained tokens of all samples."""
     tokens: int
-    """Tokens computed: each prompt once."""
+    """Tokens computed: with packing each unique one once, else with padding."""
     raw_tokens: int
     """Tokens of all samples, as a padded learner would compute them without its padding."""
+    memory_gb: float
+    """Peak memory: on CUDA what tensors took of the device during the update, else what the process has ever taken."""
+
+
+class _Tally:
+    """What is counted while an update goes on."""
+
+    def __init__(self) -> None:
+        self.loss = self.gap = self.gap_max = self.entropy = 0.0
+        self.clipped = self.truncated = self.trained = 0
+
+    def add(self, value: LossValue, tokens: TrainedTokens, entropies_N: Tensor, *, has_old: bool) -> None:
+        """Count a part of the update."""
+        self.loss += value.loss.item()
+        self.clipped += value.clipped
+        self.truncated += value.truncated
+        self.trained += len(entropies_N)
+        self.entropy += entropies_N.sum().item()
+        if has_old:
+            gap_N = (tokens.logprobs_N.detach() - tokens.old_logprobs_N).abs()
+            self.gap += gap_N.sum().item()
+            self.gap_max = max(self.gap_max, gap_N.max().item())
 
 
 class Learner:
     """AdamW on float32 weights; the forward and backward pass in the model's own precision.
 
     Args:
-        loaded: The model that is trained in place; an engine may hold the same object.
+        loaded: The model that is trained in place; an engine may hold the same object. Of a model with adapters only
+            those are trained, as their parameters alone require gradients.
         loss: What is minimised.
         weight_decay: Decoupled weight decay.
         max_grad_norm: Gradients are scaled down to this global norm.
         temperature: Log-probabilities are those of logits / temperature, as they were sampled.
-        max_row_tokens: Most tokens in one forward pass.
+        packing: See `Packing`.
+        max_tokens: Most unique tokens of a trie; samples beyond are another trie's.
+        max_trained: The same of unique trained tokens.
+        tokens_at_once: Most tokens of one forward and backward pass: of a part of a trie, or of a padded batch.
+            Gradients are added up over passes.
+
+    Raises:
+        ModelError: the model has dropout, or cannot be packed.
     """
 
     def __init__(
@@ -59,14 +104,21 @@ class Learner:
         weight_decay: float = 0.0,
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
-        max_row_tokens: int = 4096,
+        packing: Packing = "tree",
+        max_tokens: int = 65_536,
+        max_trained: int = 65_536,
+        tokens_at_once: int = 4096,
     ) -> None:
         self.model: PreTrainedModel = loaded.model
         self.loss = loss
         self.max_grad_norm = max_grad_norm
         self.temperature = temperature
-        self.max_row_tokens = max_row_tokens
-        use_shared_prompt(self.model)
+        check_no_dropout(self.model)
+        self.passes: Passes = (
+            PaddedPasses(self.model, tokens_at_once=tokens_at_once)
+            if packing == "padded"
+            else TreePasses(self.model, max_tokens=max_tokens, max_trained=max_trained, tokens_at_once=tokens_at_once)
+        )
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         # In bfloat16 an update of 1e-5 is lost in rounding: the optimiser works on float32 copies.
         self.masters = [p if p.dtype == torch.float32 else p.detach().float().clone() for p in self.parameters]
@@ -76,56 +128,62 @@ class Learner:
         )
 
     def update(self, samples: Sequence[Sample], learning_rate: float) -> UpdateStats:
-        """Take one optimiser step on ``samples``.
+        """Take one optimiser step on ``samples``, which may have any loss mask.
 
         Raises:
             ConfigError: a sample cannot be packed.
             DivergedError: the loss or the gradient is not finite; nothing was changed.
         """
-        rows = pack(samples, max_tokens=self.max_row_tokens)
-        weights = self.loss.token_weights(samples)
-        loss, gap, clipped = 0.0, 0.0, 0
-        for row in rows:
-            logprobs_N, old_N, advantages_N, weights_N = self._row_tensors(row, samples, weights)
-            row_loss = self.loss.function(logprobs_N, old_N, advantages_N, weights_N)
-            row_loss.backward()  # type: ignore[no-untyped-call]
-            loss += row_loss.item()
-            if self.loss.clip is not None:
-                difference_N = logprobs_N.detach() - old_N
-                gap += difference_N.abs().sum().item()
-                clipped += int(((difference_N.exp() - 1).abs() > self.loss.clip).sum().item())
-        grad_norm = self._step(loss, learning_rate)
-        trained = sum(sum(sample.loss_mask) for sample in samples)
+        if self.model.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.model.device)
+        tally, computed = self.backward(samples)
+        grad_norm = self._step(tally.loss, learning_rate)
+        trained = max(1, tally.trained)
         return UpdateStats(
-            loss=loss,
+            loss=tally.loss,
             grad_norm=grad_norm,
-            logprob_gap=gap / trained,
-            clip_fraction=clipped / trained,
-            tokens=sum(row.tokens for row in rows),
+            logprob_gap=tally.gap / trained,
+            logprob_gap_max=tally.gap_max,
+            entropy=tally.entropy / trained,
+            clip_fraction=tally.clipped / trained,
+            truncated_fraction=tally.truncated / trained,
+            trained_tokens=tally.trained,
+            tokens=computed,
             raw_tokens=sum(len(sample.token_ids) for sample in samples),
+            memory_gb=self._peak_memory_gb(),
         )
 
-    def logprobs(self, row: PackedRow) -> torch.Tensor:
-        """Log-probabilities of the row's completions, laid end to end ``[N]``, in float32."""
-        device = self.model.device
-        lengths = [len(c) for c in row.completions]
-        layout = PackedLayout(len(row.prompt_ids), lengths, device)
-        flat = [token for c in row.completions for token in c]
-        # A token is predicted at the place before it; a completion's first one at the prompt's last place.
-        sources, start = [], len(row.prompt_ids)
-        for length in lengths:
-            sources += [len(row.prompt_ids) - 1, *range(start, start + length - 1)]
-            start += length
-        logits_NV = self.model(
-            input_ids=torch.tensor([[*row.prompt_ids, *flat]], device=device),
-            position_ids=layout.position_ids_BT,
-            use_cache=False,
-            logits_to_keep=torch.tensor(sources, device=device),
-            shared_prompt=layout,
-        ).logits[0]
-        scaled_NV = logits_NV.float() / self.temperature
-        targets_N = torch.tensor(flat, device=device)
-        return -torch.nn.functional.cross_entropy(scaled_NV, targets_N, reduction="none")
+    def backward(self, samples: Sequence[Sample]) -> tuple[_Tally, int]:
+        """Add the gradients of the loss over ``samples`` to the float32 weights'; return counts and tokens computed."""
+        weights = self.loss.token_weights(samples)
+        tally = _Tally()
+
+        def visit(numbers: Sequence[int], logprobs_N: Tensor, entropies_N: Tensor) -> Tensor:
+            tokens = _trained_tokens(samples, numbers, weights, logprobs_N)
+            value = self.loss.function(tokens)
+            tally.add(value, tokens, entropies_N, has_old=self.loss.clip is not None)
+            return value.loss
+
+        with self._checkpointing():
+            computed = self.passes.run(samples, self.temperature, visit, self._collect_gradients)
+        return tally, computed
+
+    @torch.no_grad()
+    def score(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
+        """Log-probabilities of each sample's trained tokens, in the sample's order, in float32.
+
+        Raises:
+            ConfigError: a sample cannot be packed.
+        """
+        scores: list[tuple[float, ...]] = [()] * len(samples)
+
+        def visit(numbers: Sequence[int], logprobs_N: Tensor, _entropies_N: Tensor) -> None:
+            counts = [sum(samples[i].loss_mask) for i in numbers]
+            for i, own in zip(numbers, torch.split(logprobs_N, counts), strict=True):
+                scores[i] = tuple(own.tolist())
+
+        self.passes.run(samples, self.temperature, visit, lambda: None)
+        return scores
 
     def state_dict(self) -> dict[str, Any]:
         """Float32 weights and optimiser state."""
@@ -139,25 +197,30 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self._copy_masters()
 
-    def _row_tensors(
-        self, row: PackedRow, samples: Sequence[Sample], weights: Sequence[float]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        logprobs_N = self.logprobs(row)
-        old: list[float] = []
-        advantages: list[float] = []
-        token_weights: list[float] = []
-        for completion, index in zip(row.completions, row.indices, strict=True):
-            old += samples[index].old_logprobs[len(row.prompt_ids) :]
-            advantages += [samples[index].advantage] * len(completion)
-            token_weights += [weights[index]] * len(completion)
-        as_tensor = [torch.tensor(values, device=logprobs_N.device) for values in (old, advantages, token_weights)]
-        return logprobs_N, as_tensor[0], as_tensor[1], as_tensor[2]
+    @contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        """Layers checkpoint only where they are told that they train; all else stays in evaluation mode."""
+        from transformers.modeling_layers import GradientCheckpointingLayer
 
-    def _step(self, loss: float, learning_rate: float) -> float:
+        layers = [m for m in self.model.modules() if isinstance(m, GradientCheckpointingLayer)]
+        before = [layer.training for layer in layers]
+        for layer in layers:
+            layer.training = layer.gradient_checkpointing
+        try:
+            yield
+        finally:
+            for layer, training in zip(layers, before, strict=True):
+                layer.training = training
+
+    def _collect_gradients(self) -> None:
+        """Take gradients into the float32 weights after each pass: a bfloat16 sum over many passes would drift."""
         for master, parameter in zip(self.masters, self.parameters, strict=True):
             if master is not parameter and parameter.grad is not None:
-                master.grad = parameter.grad.float()
+                master.grad = parameter.grad.float() if master.grad is None else master.grad.add_(parameter.grad)
                 parameter.grad = None
+
+    def _step(self, loss: float, learning_rate: float) -> float:
+        self._collect_gradients()
         grad_norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm))
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             self.optimizer.zero_grad()
@@ -174,3 +237,33 @@ class Learner:
         for master, parameter in zip(self.masters, self.parameters, strict=True):
             if master is not parameter:
                 parameter.copy_(master)
+
+    def _peak_memory_gb(self) -> float:
+        if self.model.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.model.device) / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def _trained_tokens(
+    samples: Sequence[Sample], numbers: Sequence[int], weights: Sequence[float], logprobs_N: Tensor
+) -> TrainedTokens:
+    """Everything a loss needs of the samples that ``numbers`` names, laid end to end."""
+    device = logprobs_N.device
+    counts = torch.tensor([sum(samples[i].loss_mask) for i in numbers], device=device)
+
+    def each(values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, device=device).repeat_interleave(counts)
+
+    def trained(values: Sequence[Sequence[float]]) -> Tensor:
+        pairs = zip(values, numbers, strict=True)
+        return torch.tensor([v for own, i in pairs for v in compress(own, samples[i].loss_mask)], device=device)
+
+    references = [samples[i].reference_logprobs for i in numbers]
+    return TrainedTokens(
+        logprobs_N=logprobs_N,
+        old_logprobs_N=trained([samples[i].old_logprobs for i in numbers]),
+        reference_logprobs_N=None if None in references else trained([r for r in references if r is not None]),
+        advantages_N=each([float(samples[i].advantage) for i in numbers]),
+        weights_N=each([weights[i] for i in numbers]),
+        sample_N=torch.arange(len(numbers), device=device).repeat_interleave(counts),
+    )

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import math
+import resource
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from srl_swe.errors import ConfigError
+from srl_swe.policies.canary import TOLERANCES, Canary
 from srl_swe.policies.models import LoadedModel, load_model
-from srl_swe.policies.transformers_engine import TransformersEngine
-from srl_swe.training.checkpoint import checkpoints, latest_checkpoint, restore_learner, save_checkpoint
+from srl_swe.training.batch import Batch, Objective
+from srl_swe.training.batch_log import BatchLog
+from srl_swe.training.budget import Budget
+from srl_swe.training.checkpoint import (
+    checkpoints,
+    damage,
+    latest_checkpoint,
+    model_source,
+    restore,
+    save_checkpoint,
+    update_of,
+)
 from srl_swe.training.config import TrainConfig
-from srl_swe.training.data import TrainingData, encode_steps, read_training_steps
-from srl_swe.training.journal import Journal, check_config
+from srl_swe.training.journal import Journal, check_config, resolved_model
 from srl_swe.training.learner import Learner
-from srl_swe.training.objectives import Batch, Imitation, Objective, StepReward
+from srl_swe.training.objectives import read_objective
+from srl_swe.training.random_states import seed_all
+from srl_swe.training.reference import Reference
+
+Say = Callable[[str], None]
+_CANARY_PROMPTS = 2
 
 
 def train(config: TrainConfig, *, console: Console | None = None) -> Path:
@@ -29,96 +53,160 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
 
     Raises:
         ConfigError: options contradict each other or the folder, or there is nothing to train on.
-        ModelError, TrajectoryError: the model or a file is wrong.
+        ModelError, TaskError, TrajectoryError: the model or a file is wrong.
         NoSignalError: no group of rollouts varied in reward.
+        InfrastructureError: the engine does not generate with the learner's weights, or the world failed.
     """
     check_config(config)
-    found = checkpoints(config.out)
-    done = int(found[-1].name.removeprefix("update-")) if found else 0
-    if done >= config.updates:
+    found = [path for path in checkpoints(config.out) if not damage(path)]
+    if found and (update_of(found[-1]) >= config.updates or Budget(config, update_of(found[-1])).used_up):
         return found[-1]
-    # Files before the model: what is wrong with them is said at once.
-    steps = read_training_steps(config.trajectories, history=config.history, observation_chars=config.observation_chars)
-    loaded = load_model(config.model, dtype=config.dtype)
-    data = encode_steps(steps, loaded.tokenizer, max_prompt_tokens=config.max_prompt_tokens)
-    objective = make_objective(config, data, loaded)
-    learner = Learner(
-        loaded,
-        objective.loss,
-        weight_decay=config.weight_decay,
-        max_grad_norm=config.max_grad_norm,
-        temperature=config.temperature if config.objective == "srl" else 1.0,
+    say: Say = partial((console or Console(quiet=True)).print, markup=False)
+    make_objective = read_objective(config)
+    source = resolved_model(config.out) or model_source(config.model)
+    seed_all(config.seed)
+    loaded = load_model(
+        source,
+        dtype=config.dtype,
+        lora_rank=config.lora_rank,
+        gradient_checkpointing=config.gradient_checkpointing,
     )
-    if found:
-        done, objective.position = restore_learner(found[-1], learner)
-    journal = Journal(config, done)
-    if console is not None:
-        left_out = f", {objective.data.too_long} left out as too long" if objective.data.too_long else ""
-        console.print(f"{config.objective}: {len(objective.data.instances)} step instances{left_out}", markup=False)
-    try:
-        with _progress(console) as progress:
-            bar = progress.add_task(config.objective, total=config.updates, completed=done, note="")
-            for update in range(done + 1, config.updates + 1):
-                metrics, batch = _one_update(update, objective, learner, config)
-                objective.sync(update)
-                journal.log(update, metrics, batch.rollouts)
-                progress.update(bar, advance=1, note=_note(metrics))
-                if update % config.save_every == 0 or update == config.updates:
-                    save_checkpoint(
-                        config.out,
-                        loaded,
-                        learner,
-                        update=update,
-                        position=objective.position,
-                        keep=config.keep_checkpoints,
-                    )
-    finally:
-        journal.close()
+    objective = make_objective(loaded)
+    with contextlib.ExitStack() as stack:
+        if objective.engine is not None:
+            stack.callback(objective.engine.close)
+        run = _Run(config, loaded, objective)
+        done = _restore(config.out, run.learner, objective, say)
+        journal = Journal(config, done, _resolved(source, loaded))
+        stack.callback(journal.close)
+        say(f"{config.objective}: {objective.about}")
+        run.sync(done, None)
+        budget = Budget(config, done)
+        bar = stack.enter_context(_progress(console))
+        task = bar.add_task(config.objective, total=config.updates, completed=done, note="")
+        for update in range(done + 1, config.updates + 1):
+            metrics, batch = run.update(update)
+            journal.log(update, metrics, batch.rollouts)
+            bar.update(task, advance=1, note=_note(metrics))
+            budget.add(metrics)
+            last = update == config.updates or budget.used_up
+            if last or update % config.save_every == 0:
+                run.save(update)
+            if last:
+                break
     return latest_checkpoint(config.out)
 
 
-def make_objective(config: TrainConfig, data: TrainingData, loaded: LoadedModel) -> Objective:
-    """The objective that ``config`` names and, where it samples, its engine."""
-    if config.objective == "sft":
-        return Imitation(data, config)
-    return StepReward(data, config, TransformersEngine(loaded, seed=config.seed))
+class _Run:
+    """What takes part in an update."""
+
+    def __init__(self, config: TrainConfig, loaded: LoadedModel, objective: Objective) -> None:
+        self.config, self.loaded, self.objective = config, loaded, objective
+        self.batches = BatchLog(config.out)
+        self.reference = Reference(loaded) if objective.loss.needs_reference else None
+        self.learner = Learner(
+            loaded,
+            objective.loss,
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+            temperature=objective.temperature,
+        )
+
+    def update(self, update: int) -> tuple[dict[str, Any], Batch]:
+        """Make a batch, train on it, bring the engine up to date."""
+        start = time.perf_counter()
+        batch = self.batches.next_batch(self.objective, update)
+        sampled = time.perf_counter()
+        rate = learning_rate(self.config, update)
+        samples = batch.samples if self.reference is None else self.reference.annotate(batch.samples, self.learner)
+        stats = self.learner.update(samples, rate)
+        trained = time.perf_counter()
+        canary = self.sync(update, batch)
+        end = time.perf_counter()
+        return {
+            "stage": self.config.objective,
+            **batch.metrics,
+            **dataclasses.asdict(stats),
+            **canary,
+            "lr": rate,
+            "samples": len(samples),
+            "trained_tokens": sum(sum(sample.loss_mask) for sample in samples),
+            "sampled_tokens": sum(len(rollout.completion.token_ids) for rollout in batch.rollouts),
+            "unique_token_ratio": stats.tokens / max(1, stats.raw_tokens),
+            "tokens_per_second": stats.raw_tokens / (trained - sampled),
+            "peak_memory_mb": _peak_memory_mb(),
+            "sampling_seconds": sampled - start,
+            "training_seconds": trained - sampled,
+            "sync_seconds": end - trained,
+            "seconds": end - start,
+        }, batch
+
+    def sync(self, update: int, batch: Batch | None) -> dict[str, float]:
+        """Give the engine the learner's weights; one that has a copy of its own is tried on a few prompts."""
+        engine = self.objective.engine
+        if engine is None:
+            return {}
+        engine.load(self.loaded.weights(), update)
+        if batch is None or self.config.engine == "transformers":
+            return {}
+        prompts = list(dict.fromkeys(rollout.prompt_ids for rollout in batch.rollouts))[:_CANARY_PROMPTS]
+        tolerance = TOLERANCES.get(str(self.loaded.model.dtype).removeprefix("torch."), TOLERANCES["bfloat16"])
+        canary = Canary(engine, prompts, temperature=self.config.temperature, tolerance=tolerance)
+        return {"canary_gap": canary.check(self.learner.score)}
+
+    def save(self, update: int) -> None:
+        """Write a checkpoint; forget what only older ones needed."""
+        save_checkpoint(
+            self.config.out,
+            self.loaded,
+            self.learner,
+            self.objective,
+            update=update,
+            keep=self.config.keep_checkpoints,
+        )
+        self.batches.forget(up_to=update_of(checkpoints(self.config.out)[0]))
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:
-    """Linear rise over ``warmup_updates``, then constant. Updates count from 1."""
-    if config.warmup_updates == 0:
-        return config.learning_rate
-    return config.learning_rate * min(1.0, update / config.warmup_updates)
+    """Linear rise over ``warmup_updates``, then what ``schedule`` says. Updates count from 1.
+
+    At the last update it is one step above 0, so that no update is without effect.
+    """
+    rise = min(1.0, update / config.warmup_updates) if config.warmup_updates else 1.0
+    past = max(0, update - config.warmup_updates - 1) / max(1, config.updates - config.warmup_updates)
+    fall = {"constant": 1.0, "linear": 1.0 - past, "cosine": 0.5 * (1.0 + math.cos(math.pi * past))}
+    return config.learning_rate * rise * fall[config.schedule]
 
 
-def _one_update(
-    update: int, objective: Objective, learner: Learner, config: TrainConfig
-) -> tuple[dict[str, float | str], Batch]:
-    start = time.perf_counter()
-    batch = objective.next_batch(update)
-    sampled = time.perf_counter()
-    rate = learning_rate(config, update)
-    stats = learner.update(batch.samples, rate)
-    end = time.perf_counter()
-    metrics: dict[str, float | str] = {
-        "stage": config.objective,
-        **batch.metrics,
-        "loss": stats.loss,
-        "grad_norm": stats.grad_norm,
-        "logprob_gap": stats.logprob_gap,
-        "clip_fraction": stats.clip_fraction,
-        "lr": rate,
-        "samples": len(batch.samples),
-        "tokens": stats.tokens,
-        "raw_tokens": stats.raw_tokens,
-        "sampling_seconds": sampled - start,
-        "training_seconds": end - sampled,
-        "seconds": end - start,
-    }
-    return metrics, batch
+def _restore(run: Path, learner: Learner, objective: Objective, say: Say) -> int:
+    """Go on from the newest checkpoint that is whole; return how many updates it holds, 0 where there is none."""
+    found = checkpoints(run)
+    for path in reversed(found):
+        reason = damage(path)
+        if not reason:
+            try:
+                return restore(path, learner, objective)
+            except ConfigError as error:
+                reason = str(error)
+        say(f"warning: {path} is damaged and passed over: {reason}")
+    if found:
+        raise ConfigError(f"{run}: none of {len(found)} checkpoints is whole; remove them to start anew")
+    return 0
 
 
-def _note(metrics: dict[str, float | str]) -> str:
+def _resolved(source: str, loaded: LoadedModel) -> dict[str, Any]:
+    dtype = str(loaded.model.dtype).removeprefix("torch.")
+    return {"model": source, "dtype": dtype, "device": str(loaded.model.device), "threads": torch.get_num_threads()}
+
+
+def _peak_memory_mb() -> float:
+    """Of the GPU where there is one, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _note(metrics: dict[str, Any]) -> str:
     if "reward_mean" in metrics:
         return f"reward {metrics['reward_mean']:.3f} · well-formed {metrics['well_formed']:.0%}"
     return f"loss {metrics['loss']:.3f}"

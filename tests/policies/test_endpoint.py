@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from chat_servers import Reply, chat_server, completion
 from srl_swe.environments.actions import parse_action
 from srl_swe.errors import ConfigError, ContextLengthError, EndpointError, InfrastructureError
 from srl_swe.policies.endpoint import ChatEndpoint
+from srl_swe.policies.endpoint_policy import EndpointPolicy
+from srl_swe.policies.pace import Pace
+from srl_swe.policies.protocol import RemotePolicy
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}]
 ANSWER = "<think>\nwhy\n</think>\n```bash\nls\n```"
@@ -226,3 +230,65 @@ def test_a_vllm_server(tmp_path, request):
     finally:
         server.terminate()
         server.wait(60)
+
+
+def test_log_probabilities_are_asked_for_and_added_up():
+    def respond(body, _):
+        status, headers, data = completion(ANSWER)
+        record = json.loads(data)
+        if body.get("logprobs"):
+            record["choices"][0]["logprobs"] = {"content": [{"token": "a", "logprob": -0.5}, {"logprob": -1.25}]}
+        return status, headers, json.dumps(record).encode()
+
+    with chat_server(respond) as server:
+        assert client(server.url, logprobs=True).answer(MESSAGES, temperature=1).logprob == -1.75
+        assert client(server.url).answer(MESSAGES, temperature=1).logprob is None
+    assert [body.get("logprobs") for body in server.requests] == [True, None]
+
+
+def test_requests_keep_their_distance():
+    pace, closed = Pace(600), threading.Event()
+    started = time.monotonic()
+    with ThreadPoolExecutor(5) as pool:
+        assert all(pool.map(lambda _: pace.wait(closed), range(5)))
+    assert time.monotonic() - started >= 0.4  # four distances; it can take longer, never less
+    closed.set()
+    assert not pace.wait(closed)
+
+
+def test_a_refusal_for_the_rate_holds_all_threads():
+    arrivals: list[float] = []
+
+    def respond(_, number):
+        arrivals.append(time.monotonic())
+        if number == 0:
+            return 429, {"Retry-After": "1"}, b"slow down"
+        return completion(ANSWER)
+
+    with chat_server(respond) as server:
+        endpoint = client(server.url)
+        first = threading.Thread(target=endpoint.answer, args=(MESSAGES,), kwargs={"temperature": 0})
+        first.start()
+        while endpoint._pace._held_until == 0:  # until the answer has arrived
+            time.sleep(0.01)
+        endpoint.answer(MESSAGES, temperature=0)  # another thread's
+        first.join()
+    assert len(arrivals) == 3
+    assert arrivals[1] - arrivals[0] >= 1
+
+
+def test_a_wrong_pace():
+    with pytest.raises(ConfigError, match="requests_per_minute"):
+        client("http://localhost/v1", requests_per_minute=0)
+
+
+def test_as_a_policy_it_counts_what_it_costs():
+    with chat_server(lambda _, __: completion(ANSWER)) as server:
+        policy = EndpointPolicy(client(server.url), temperature=0.5, price=lambda read, written: read + 2.0 * written)
+        assert isinstance(policy, RemotePolicy)
+        assert (policy.name, policy.answer_one(MESSAGES).cost) == ("teacher", 120.0)
+        assert EndpointPolicy(client(server.url), temperature=0.5, name="x").answer_one(MESSAGES).cost is None
+        policy.close()
+        with pytest.raises(EndpointError, match="closed"):
+            policy.answer_one(MESSAGES)
+    assert server.requests[0]["temperature"] == 0.5

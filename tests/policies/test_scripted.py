@@ -43,7 +43,7 @@ def trajectory(name, *actions, resolved=True, thought="because"):
 
 
 def commands(policy, conversation, *tasks):
-    return [parse_action(text)[1].command for text in policy.act([conversation] * len(tasks), list(tasks))]
+    return [parse_action(answer.text)[1].command for answer in policy.act([conversation] * len(tasks), list(tasks))]
 
 
 def test_nothing_submits():

@@ -85,7 +85,7 @@ def test_draws_follow_the_distribution(tiny_model: LoadedModel, tiny_model_folde
 def test_weight_versions(tiny_model: LoadedModel) -> None:
     engine = TransformersEngine(tiny_model)
     assert engine.weight_version == 0
-    engine.load(3)
+    engine.load(None, 3)
     assert engine.weight_version == 3
 
 

@@ -25,9 +25,16 @@ CHECKS = all_checks()
 OpenBench = Callable[[str], Bench]
 
 
+# Podman is the same backend over another engine: beside Docker, one case of each promise says whether it is kept there.
+FIRST_CASES = {check.name.partition("[")[0]: check.id for check in reversed(CHECKS)}.values()
+# How much gets through before somebody looks hangs on how busy the machine is: these may fail once and must hold then.
+OF_RESOURCES = {"hogs", "limits", "hostile"}
+
+
 def case(backend: str, check: Check) -> Any:
     marks = [pytest.mark.docker] if backend != "bubblewrap" else []
-    return pytest.param(backend, check, marks=marks + [pytest.mark.slow] * check.slow, id=f"{backend}-{check.id}")
+    slow = check.slow or (backend == "podman" and check.id not in FIRST_CASES)
+    return pytest.param(backend, check, marks=marks + [pytest.mark.slow] * slow, id=f"{backend}-{check.id}")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +63,9 @@ def bench_of() -> Iterator[OpenBench]:
 @pytest.mark.parametrize(("backend", "check"), [case(backend, check) for backend in BACKENDS for check in CHECKS])
 def test_promise(bench_of: OpenBench, backend: str, check: Check) -> None:
     result = run_check(bench_of(backend), check)
+    if result.status == "failed" and check.group in OF_RESOURCES:
+        print(f"tried again: {result.message}")
+        result = run_check(bench_of(backend), check)
     if result.status == "skipped":
         pytest.skip(result.message)
     if result.status == "failed":

@@ -1,6 +1,5 @@
-"""The packed learner equals the naive one; its updates do what they say."""
+"""What one update of the learner does."""
 
-import copy
 import random
 
 import pytest
@@ -11,7 +10,6 @@ from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Sample
 from srl_swe.training.learner import Learner
 from srl_swe.training.losses import Loss, clipped_policy_gradient, negative_log_likelihood
-from srl_swe.training.packing import pack
 
 GRPO = Loss(function=clipped_policy_gradient(0.2), per_response=True, clip=0.2)
 
@@ -38,65 +36,39 @@ def make_samples(seed: int = 0) -> list[Sample]:
     return [make_sample(p, c, draw.gauss(0, 1)) for p, c in pairs]
 
 
-def naive_gradients(loaded: LoadedModel, samples: list[Sample], loss: Loss) -> tuple[float, list[torch.Tensor]]:
-    """One plain forward pass a sample, with the model's own attention."""
-    model = copy.deepcopy(loaded.model)
-    model.set_attn_implementation("sdpa")
-    total = 0.0
-    for sample, weight in zip(samples, loss.token_weights(samples), strict=True):
-        ids = torch.tensor([sample.token_ids])
-        logprobs = torch.log_softmax(model(ids).logits[0, :-1], -1).gather(1, ids[0, 1:, None])[:, 0]
-        count = sum(sample.loss_mask)
-        value = loss.function(
-            logprobs[-count:],
-            torch.tensor(sample.old_logprobs)[-count:],
-            torch.full((count,), sample.advantage),
-            torch.full((count,), weight),
-        )
-        value.backward()
-        total += value.item()
-    return total, [p.grad for p in model.parameters() if p.grad is not None]
-
-
-@pytest.mark.parametrize("max_row_tokens", [4096, 20])
-@pytest.mark.parametrize("loss", [GRPO, Loss(function=negative_log_likelihood, per_response=False)])
-def test_packed_gradients_equal_naive_ones(tiny_model: LoadedModel, loss: Loss, max_row_tokens: int) -> None:
-    samples = make_samples()
-    learner = Learner(tiny_model, loss, max_row_tokens=max_row_tokens)
-    expected_loss, expected = naive_gradients(tiny_model, samples, loss)
-    weights = loss.token_weights(samples)
-    total = 0.0
-    for row in pack(samples, max_tokens=max_row_tokens):
-        value = loss.function(*learner._row_tensors(row, samples, weights))
-        value.backward()
-        total += value.item()
-    assert total == pytest.approx(expected_loss, rel=1e-5)
-    for parameter, gradient in zip(learner.parameters, expected, strict=True):
-        assert parameter.grad is not None
-        assert ((parameter.grad - gradient).norm() / gradient.norm()).item() <= 1e-5
-
-
-def test_packing_computes_each_prompt_once_and_loses_nothing() -> None:
-    samples = make_samples()
-    rows = pack(samples, max_tokens=4096)
-    assert [len(r.completions) for r in rows] == [4, 2]
-    split = pack(samples, max_tokens=20)
-    assert sorted(i for row in split for i in row.indices) == list(range(len(samples)))
-    for row in (*rows, *split):
-        for completion, index in zip(row.completions, row.indices, strict=True):
-            assert row.prompt_ids + completion == samples[index].token_ids
-
-
 def test_an_update_raises_the_probability_of_what_is_good(tiny_model: LoadedModel) -> None:
     samples = [make_sample((5, 6, 7), (100, 200), 1.0), make_sample((5, 6, 7), (300, 400), -1.0)]
     learner = Learner(tiny_model, Loss(function=negative_log_likelihood, per_response=True), max_grad_norm=1e9)
-    (row,) = pack(samples, max_tokens=4096)
-    before = learner.logprobs(row).detach()
+    before = learner.score(samples)
     stats = learner.update(samples, 1e-3)
-    change = learner.logprobs(row).detach() - before
-    assert change[:2].sum() > 0 > change[2:].sum()
-    assert (stats.tokens, stats.raw_tokens) == (3 + 4, 2 * 5)
+    good, bad = (sum(a) - sum(b) for a, b in zip(learner.score(samples), before, strict=True))
+    assert good > 0 > bad
+    # The prompt once, and of each completion the token that the last one is predicted from.
+    assert (stats.tokens, stats.raw_tokens, stats.trained_tokens) == (3 + 2, 2 * 5, 4)
     assert stats.grad_norm > 0
+    assert stats.memory_gb > 0
+    assert 0 < stats.entropy < torch.tensor(49152.0).log()
+
+
+@pytest.mark.parametrize("packing", ["tree", "padded"])
+def test_scores_are_the_models_own_in_the_samples_order(tiny_model: LoadedModel, packing: str) -> None:
+    samples = [*make_samples(), make_sample((5, 6), ())]
+    scores = Learner(tiny_model, GRPO, temperature=0.7, packing=packing).score(samples)  # type: ignore[arg-type]
+    for sample, score in zip(samples, scores, strict=True):
+        ids = torch.tensor([sample.token_ids])
+        with torch.no_grad():
+            logprobs = torch.log_softmax(tiny_model.model(ids).logits[0, :-1] / 0.7, -1).gather(1, ids[0, 1:, None])
+        expected = [v for v, m in zip(logprobs[:, 0].tolist(), sample.loss_mask[1:], strict=True) if m]
+        assert score == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_gap_to_the_sampler_is_that_of_the_scores(tiny_model: LoadedModel) -> None:
+    samples = make_samples()
+    learner = Learner(tiny_model, GRPO)
+    gaps = [abs(value + 10.8) for own in learner.score(samples) for value in own]
+    stats = learner.update(samples, 1e-6)
+    assert stats.logprob_gap == pytest.approx(sum(gaps) / len(gaps), rel=1e-4)
+    assert stats.logprob_gap_max == pytest.approx(max(gaps), rel=1e-4)
 
 
 def test_small_updates_are_not_lost_in_bfloat16(tiny_model: LoadedModel) -> None:
@@ -110,7 +82,7 @@ def test_small_updates_are_not_lost_in_bfloat16(tiny_model: LoadedModel) -> None
     assert all(p.dtype == torch.bfloat16 for p in learner.parameters)
 
 
-def test_gradient_clipping_and_learning_rate_zero(tiny_model: LoadedModel) -> None:
+def test_learning_rate_zero_changes_nothing(tiny_model: LoadedModel) -> None:
     learner = Learner(tiny_model, GRPO)
     before = [p.detach().clone() for p in learner.parameters]
     learner.update(make_samples(), 0.0)
@@ -125,7 +97,12 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tiny_model: LoadedModel) 
     assert all(torch.equal(a, b) for a, b in zip(before, learner.parameters, strict=True))
 
 
-def test_samples_with_holes_are_refused() -> None:
-    holed = Sample(token_ids=(1, 2, 3), loss_mask=(False, True, False), old_logprobs=(0.0,) * 3, advantage=1.0)
-    with pytest.raises(ConfigError, match="prompt, then completion"):
-        pack([holed], max_tokens=100)
+@pytest.mark.parametrize("packing", ["tree", "padded"])
+def test_samples_that_cannot_be_computed_are_refused(tiny_model: LoadedModel, packing: str) -> None:
+    learner = Learner(tiny_model, GRPO, packing=packing)  # type: ignore[arg-type]
+    first = Sample(token_ids=(1, 2), loss_mask=(True, True), old_logprobs=(0.0, 0.0), advantage=1.0)
+    with pytest.raises(ConfigError, match="first token is trained"):
+        learner.update([first], 1e-3)
+    uneven = Sample(token_ids=(1, 2), loss_mask=(False, True), old_logprobs=(0.0,), advantage=1.0)
+    with pytest.raises(ConfigError, match="differ in length"):
+        learner.update([uneven], 1e-3)

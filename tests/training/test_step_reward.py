@@ -9,7 +9,7 @@ from srl_swe.errors import NoSignalError
 from srl_swe.records import Completion, Sampling, StepInstance
 from srl_swe.training.config import TrainConfig
 from srl_swe.training.data import EncodedInstance, TrainingData
-from srl_swe.training.objectives import StepReward
+from srl_swe.training.step_reward import StepReward
 
 GOOD = "<think>\nx\n</think>\n```bash\nls -a\n```"
 NEAR = "<think>\nx\n</think>\n```bash\nls\n```"
@@ -28,7 +28,8 @@ class ScriptedEngine:
         self.calls.append((len(prompts), sampling.seed))
         return [[self._completion(text) for text in self.groups.pop(0)[:n]] for _ in prompts]
 
-    def load(self, version: int) -> None:
+    def load(self, weights: object, version: int) -> None:
+        del weights
         self.weight_version = version
 
     @staticmethod
@@ -75,12 +76,12 @@ def test_groups_without_variance_are_replaced_until_the_batch_is_full(tmp_path: 
     assert (batch.metrics["kept_groups"], batch.metrics["sampled_groups"]) == (2, 5)
     assert len(batch.samples) == 4
     assert len(batch.rollouts) == 10
-    assert made.position == 5
+    assert made.state_dict() == {"position": 5}
 
 
 def test_a_batch_that_cannot_be_filled_goes_on_with_what_it_has(tmp_path: Path) -> None:
-    made, _ = objective(tmp_path, [[GOOD, BAD], *([[BAD, BAD]] * 3)])
-    assert made.next_batch(1).metrics["kept_groups"] == 1
+    made, _ = objective(tmp_path, [[GOOD, BAD], *([[BAD, BAD]] * 5)])
+    assert made.next_batch(1).metrics["kept_groups"] == 1  # of 2, after 2 more times 2
 
 
 def test_no_signal_at_all_is_an_error_not_an_empty_update(tmp_path: Path) -> None:
@@ -90,9 +91,9 @@ def test_no_signal_at_all_is_an_error_not_an_empty_update(tmp_path: Path) -> Non
 
 
 def test_rollouts_carry_the_version_that_sampled_them(tmp_path: Path) -> None:
-    made, _ = objective(tmp_path, [[GOOD, BAD]] * 4)
+    made, engine = objective(tmp_path, [[GOOD, BAD]] * 4)
     made.next_batch(1)
-    made.sync(1)
+    engine.load(None, 1)
     assert {r.weight_version for r in made.next_batch(2).rollouts} == {1}
 
 

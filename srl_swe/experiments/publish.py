@@ -1,0 +1,150 @@
+"""Write down what an experiment found so far: ``table.md``, ``table.json`` and ``curves.svg``."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from srl_swe.evaluation.statistics import Interval
+from srl_swe.experiments.measures import Measured
+from srl_swe.experiments.plan import Experiment
+from srl_swe.experiments.run import DONE, arm_folders, chain_folders, read_measured
+from srl_swe.experiments.table import Comparison, Cost, Row, as_markdown, compare, summarise
+from srl_swe.experiments.world import World
+from srl_swe.files import read_lines, write_atomically
+
+_COLOURS = ("#2f6fde", "#d9822b", "#2a9d6f", "#b5438a", "#6b5bd2", "#8a8f98", "#c0392b", "#0f8b8d", "#7d6608")
+_NAMES = ("torch", "transformers", "gymnasium", "cydifflib")
+
+
+def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row], list[Comparison]]:
+    """Sum up every arm that has results, and write the files.
+
+    Raises:
+        ConfigError: an arm's runs were not measured on the same things.
+    """
+    arms = {arm: _measured(experiment, arm, out, world) for arm in experiment.arms}
+    arms = {arm: runs for arm, runs in arms.items() if runs}
+    rows = [summarise(arm, runs, _cost(experiment, arm, out)) for arm, runs in arms.items()]
+    comparisons = [compare(c, arms) for c in experiment.claims if c.better in arms and c.than in arms]
+    missing = sorted(set(experiment.arms) - set(arms))
+    text = f"# {experiment.title}\n\n{as_markdown(rows, comparisons)}"
+    if missing:
+        text += f"\nNot there yet: {', '.join(missing)}.\n"
+    write_atomically(out / "table.md", text)
+    record = {
+        "title": experiment.title,
+        "seeds": experiment.seeds,
+        "figures": _figures(rows, comparisons),
+        "arms": [_row_record(row) for row in rows],
+        "claims": [_claim_record(comparison) for comparison in comparisons],
+        "machine": {"processor": _processor(), "system": platform.platform()},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _NAMES},
+    }
+    write_atomically(out / "table.json", json.dumps(record, indent=2) + "\n")
+    if curves := _curves(experiment, list(arms), out):
+        write_atomically(out / "curves.svg", curves)
+    return rows, comparisons
+
+
+def _measured(experiment: Experiment, arm: str, out: Path, world: World) -> list[Measured]:
+    """The runs of an arm on which every measure is done."""
+    found = []
+    for folder in arm_folders(experiment, arm, out):
+        if all((folder / "measures" / measure.name / DONE).is_file() for measure in experiment.measures):
+            found.append(read_measured(experiment, folder, world))
+    return found
+
+
+def _cost(experiment: Experiment, arm: str, out: Path) -> Cost:
+    """Sums over an arm's stages, in the mean over the seeds that are there."""
+    sums: list[tuple[float, float, float, float]] = []
+    for seed in experiment.seeds:
+        folders = chain_folders(experiment, arm, seed, out)
+        if not folders or not (folders[-1] / DONE).is_file():
+            continue
+        lines = [line for folder in folders for line in read_lines(folder / "metrics.jsonl")]
+        sums.append(
+            (
+                float(len(lines)),
+                sum(float(line.get("trained_tokens", 0)) for line in lines),
+                sum(float(line.get("sampled_tokens", 0)) for line in lines),
+                sum(float(line.get("seconds", 0)) for line in lines),
+            )
+        )
+    means = [float(np.mean(column)) for column in zip(*sums, strict=True)] or [0.0] * 4
+    return Cost(updates=means[0], trained_tokens=means[1], sampled_tokens=means[2], seconds=means[3])
+
+
+def _figures(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> dict[str, float]:
+    figures = {f"{row.arm}: {name}": interval.value for row in rows for name, interval in row.cells.items()}
+    return figures | {f"{c.claim.better} - {c.claim.than}: {c.claim.measure}": c.difference.value for c in comparisons}
+
+
+def _row_record(row: Row) -> dict[str, Any]:
+    cells = {name: _interval_record(interval) for name, interval in row.cells.items()}
+    return {"arm": row.arm, "runs": row.runs, "cost": dataclasses.asdict(row.cost), "cells": cells}
+
+
+def _claim_record(comparison: Comparison) -> dict[str, Any]:
+    record = dataclasses.asdict(comparison.claim)
+    return record | {"difference": _interval_record(comparison.difference), "verdict": comparison.verdict}
+
+
+def _interval_record(interval: Interval) -> list[float | None]:
+    """JSON has neither infinity nor not-a-number."""
+    return [float(v) if np.isfinite(v) else None for v in interval]
+
+
+def _curves(experiment: Experiment, arms: Sequence[str], out: Path) -> str:
+    """Each arm's last stage: reward (or loss) over trained tokens, a line a seed; empty where nothing was trained."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    axes = dict(zip(("reward_mean", "loss"), figure.subplots(1, 2), strict=True))
+    drawn = False
+    for place, arm in enumerate(arms):
+        for number, folder in enumerate(arm_folders(experiment, arm, out)):
+            lines = read_lines(folder / "metrics.jsonl")
+            if not lines:
+                continue
+            drawn = True
+            key = "reward_mean" if "reward_mean" in lines[0] else "loss"
+            _draw(axes[key], lines, key, _COLOURS[place % len(_COLOURS)], arm if number == 0 else None)
+    if not drawn:
+        return ""
+    for key, title in (("reward_mean", "Reward of sampled answers"), ("loss", "Loss of imitation")):
+        axes[key].set_title(title, loc="left", fontsize=10)
+        axes[key].set_xlabel("trained tokens")
+        axes[key].grid(axis="y", alpha=0.3)
+        axes[key].spines[["top", "right"]].set_visible(False)
+        if axes[key].lines:
+            axes[key].legend(frameon=False, fontsize=8)
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": experiment.title}):
+        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _draw(axes: Any, lines: Sequence[Mapping[str, Any]], key: str, colour: str, label: str | None) -> None:
+    values = np.array([float(line[key]) for line in lines])
+    width = max(1, len(values) // 8)
+    smooth = [values[max(0, i - width + 1) : i + 1].mean() for i in range(len(values))]
+    tokens = np.cumsum([float(line.get("trained_tokens", 0)) for line in lines])
+    axes.plot(tokens, smooth, lw=1.5, color=colour, label=label)
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
