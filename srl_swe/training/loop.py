@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -110,6 +109,8 @@ class _Run:
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
             temperature=objective.temperature,
+            packing=config.packing,
+            tokens_at_once=config.tokens_at_once,
         )
 
     def update(self, update: int) -> tuple[dict[str, Any], Batch]:
@@ -130,11 +131,9 @@ class _Run:
             **canary,
             "lr": rate,
             "samples": len(samples),
-            "trained_tokens": sum(sum(sample.loss_mask) for sample in samples),
             "sampled_tokens": sum(len(rollout.completion.token_ids) for rollout in batch.rollouts),
             "unique_token_ratio": stats.tokens / max(1, stats.raw_tokens),
             "tokens_per_second": stats.raw_tokens / (trained - sampled),
-            "peak_memory_mb": _peak_memory_mb(),
             "sampling_seconds": sampled - start,
             "training_seconds": trained - sampled,
             "sync_seconds": end - trained,
@@ -197,13 +196,6 @@ def _restore(run: Path, learner: Learner, objective: Objective, say: Say) -> int
 def _resolved(source: str, loaded: LoadedModel) -> dict[str, Any]:
     dtype = str(loaded.model.dtype).removeprefix("torch.")
     return {"model": source, "dtype": dtype, "device": str(loaded.model.device), "threads": torch.get_num_threads()}
-
-
-def _peak_memory_mb() -> float:
-    """Of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def _note(metrics: dict[str, Any]) -> str:

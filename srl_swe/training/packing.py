@@ -114,7 +114,7 @@ def pack(samples: Sequence[Sample], *, max_tokens: int, max_trained: int) -> lis
     tries, chosen = [], list[int]()
     tokens = trained = 0
     known = np.zeros(0, dtype=bool)
-    for before, number in zip([None, *order[:-1]], order, strict=True):
+    for before, number in zip([None, *order], order, strict=False):
         row = rows[number]
         shared = _shared(rows[before].token_ids, row.token_ids) if before is not None and chosen else 0
         # Edges that the samples before have on the shared path. The one from its last place may lead elsewhere.
