@@ -9,6 +9,7 @@ Shapes: N unique tokens of a trie, E unique edges of a part, T tokens of a sampl
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ def pack(samples: Sequence[Sample], *, max_tokens: int, max_trained: int) -> lis
     tries, chosen = [], list[int]()
     tokens = trained = 0
     known = np.zeros(0, dtype=bool)
-    for before, number in zip([None, *order[:-1]], order, strict=True):
+    for before, number in zip([None, *order], order, strict=False):
         row = rows[number]
         shared = _shared(rows[before].token_ids, row.token_ids) if before is not None and chosen else 0
         # Edges that the samples before have on the shared path. The one from its last place may lead elsewhere.
@@ -128,6 +129,36 @@ def pack(samples: Sequence[Sample], *, max_tokens: int, max_trained: int) -> lis
         tokens, trained = tokens + new[0], trained + new[1]
         known = np.append(known[:shared] | row.trained[:shared], row.trained[shared:])
     return [*tries, _trie(samples, rows, chosen)] if chosen else tries
+
+
+def split(samples: Sequence[Sample], count: int, *, packed: bool) -> list[list[int]]:
+    """Cut samples into ``count`` shares, by their numbers, so that the largest has as few tokens as can be.
+
+    Samples that begin alike stay together: what a share's samples have in common is counted once where they are
+    ``packed``, and in each share that it is part of. Samples without a trained token are in none.
+
+    Raises:
+        ConfigError: as `pack`.
+    """
+    rows = _rows(samples)
+    order = sorted(rows, key=lambda i: (rows[i].key, i))
+    lengths = [len(rows[i].token_ids) for i in order]
+    shared = [_shared(rows[a].token_ids, rows[b].token_ids) if packed else 0 for a, b in itertools.pairwise(order)]
+
+    def cut(limit: int) -> list[list[int]]:
+        shares, tokens = list[list[int]](), limit
+        for number, length, known in zip(order, lengths, [0, *shared], strict=True):
+            if tokens + length - known > limit:
+                shares.append([])
+                tokens = known
+            shares[-1].append(number)
+            tokens += length - known
+        return shares
+
+    limits = range(max(lengths, default=0), sum(lengths) + 1)
+    limit = limits[bisect.bisect_left(limits, True, key=lambda limit: len(cut(limit)) <= count)]
+    shares = cut(limit)
+    return shares + [[] for _ in range(count - len(shares))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
