@@ -143,11 +143,12 @@ def split(samples: Sequence[Sample], count: int, *, packed: bool) -> list[list[i
     rows = _rows(samples)
     order = sorted(rows, key=lambda i: (rows[i].key, i))
     lengths = [len(rows[i].token_ids) for i in order]
-    shared = [_shared(rows[a].token_ids, rows[b].token_ids) if packed else 0 for a, b in itertools.pairwise(order)]
+    pairs = zip([None, *order], order, strict=False)
+    shared = [_shared(rows[a].token_ids, rows[b].token_ids) if packed and a is not None else 0 for a, b in pairs]
 
     def cut(limit: int) -> list[list[int]]:
         shares, tokens = list[list[int]](), limit
-        for number, length, known in zip(order, lengths, [0, *shared], strict=True):
+        for number, length, known in zip(order, lengths, shared, strict=True):
             if tokens + length - known > limit:
                 shares.append([])
                 tokens = known
