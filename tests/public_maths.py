@@ -1,4 +1,4 @@
-"""Rows of every public format of maths problems, with real ones' fields and texts of our own."""
+"""Rows of every public format of maths problems, with the fields of real ones and texts written for these tests."""
 
 from __future__ import annotations
 

@@ -100,9 +100,9 @@ def load_model(
     if not getattr(tokenizer, "chat_template", None):
         raise ModelError(f"model {name!r} has no chat template; an instruction-tuned model is expected")
     model.to(chosen)  # type: ignore[arg-type]
-    model.train(False)
     if lora_rank:
         add_lora(model, rank=lora_rank, alpha=lora_alpha)
+    model.train(False)
     if gradient_checkpointing:
         _checkpoint_gradients(model)
     return LoadedModel(model=model, tokenizer=tokenizer, name=name, end_ids=_end_ids(model, tokenizer))

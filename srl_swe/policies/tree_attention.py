@@ -57,13 +57,13 @@ class KeptKeys:
     keys: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     """Layer to keys and values ``[1, K, n, D]``, without graph."""
     grads: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """Layer to what later parts' backward passes have added up, in float32 (a bfloat16 sum of many would drift)."""
+    """Layer to what later parts' backward passes have added up, in float32 or better: a bfloat16 sum would drift."""
 
     def add_grads(self, layer: int, low: int, high: int, grads: tuple[Tensor, Tensor]) -> None:
         """Add to tokens ``low`` to ``high`` of the part."""
         if layer not in self.grads:
-            k, v = self.keys[layer]
-            self.grads[layer] = (torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32))
+            k, v = (torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32)) for x in self.keys[layer])
+            self.grads[layer] = (k, v)
         for total, grad in zip(self.grads[layer], grads, strict=True):
             total[:, :, low:high] += grad
 
@@ -103,7 +103,7 @@ class _Extend(torch.autograd.Function):
             at += high - low
         own = [grad[:, :, at:] for grad in grads]
         if tree.keep is not None and layer in tree.keep.grads:
-            own = [(a.float() + b).to(ctx.dtype) for a, b in zip(own, tree.keep.grads.pop(layer), strict=True)]
+            own = [(a + b).to(ctx.dtype) for a, b in zip(own, tree.keep.grads.pop(layer), strict=True)]
         return own[0], own[1], None, None
 
 

@@ -139,8 +139,8 @@ class _Tiles(torch.autograd.Function):
         q_KRnD = (q * ctx.scale).view(heads, -1, *q.shape[1:])
         out_KRnD = grads[0].reshape(heads, -1, q.shape[1], v.shape[2])
         dq_KRnD = torch.empty_like(q_KRnD)
-        # In float32: many tiles add to the keys that they share.
-        dk, dv = torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
+        # Not in bfloat16: many tiles add to the keys that they share.
+        dk, dv = (torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32)) for x in (k, v))
         for tile in ctx.tiles:
             k_KsD, v_KsD = _rows(k, tile), _rows(v, tile)
             for head in range(heads):

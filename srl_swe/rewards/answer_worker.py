@@ -56,7 +56,9 @@ def _judge(request: dict[str, Any], seconds: float) -> dict[str, Any]:
         with _time_limit(seconds):
             return _score(request)
     except (MemoryError, RecursionError, _SpentError) as error:
-        return {"score": 0.0, "why": f"limit: {type(error).__name__.strip('_')}"}
+        # The verifier itself has to fit; what an answer needs besides is the answer's doing.
+        score = None if request["kind"] == "ready" else 0.0
+        return {"score": score, "why": f"limit: {type(error).__name__.strip('_')}"}
     except Exception as error:
         return {"score": None, "why": f"{type(error).__name__}: {error}"[:500]}
 

@@ -50,10 +50,10 @@ class AnswerChecker:
     def __init__(
         self, *, workers: int = 1, seconds: float = 2.0, memory_mb: int = 2048, patience_s: float = 120.0
     ) -> None:
-        if workers < 1 or not seconds > 0 or memory_mb < 256 or not patience_s > 0:
+        if workers < 1 or not seconds > 0 or memory_mb < 1 or not patience_s > 0:
             raise ConfigError(
-                f"AnswerChecker: workers ({workers}), seconds ({seconds}) and patience_s ({patience_s}) must be above"
-                f" 0, memory_mb ({memory_mb}) at least 256"
+                f"AnswerChecker: workers ({workers}), seconds ({seconds}), memory_mb ({memory_mb}) and patience_s "
+                f"({patience_s}) must be above 0"
             )
         self.failures = 0
         """Answers that could not be judged: their score is ``None``."""
@@ -220,6 +220,12 @@ class _Worker:
 def shared_checker() -> AnswerChecker:
     """The checker that all environments of a process share."""
     return AnswerChecker()
+
+
+@lru_cache(maxsize=65_536)
+def same_answer(one: str, other: str) -> bool:
+    """Whether two final answers vote together: they mean the same, or are one text."""
+    return one == other or bool(shared_checker().equal(one, other))
 
 
 # A process that is forked off must not speak to its parent's workers.

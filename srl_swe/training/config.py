@@ -62,6 +62,11 @@ class TrainConfig:
 
     lora_rank: int = 0
     """Rank of an adapter, which alone is trained then; 0: every weight is."""
+    packing: Literal["tree", "padded"] = "tree"
+    """``tree``: every unique token of an update's samples is computed once; ``padded``: one row a sample, for models
+    that a trie would be wrong for."""
+    tokens_at_once: int = 4096
+    """Most tokens of one forward and backward pass; gradients are added up over passes."""
     gradient_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, a third more time."""
 
@@ -129,7 +134,15 @@ class TrainConfig:
 
     def _check_ranges(self) -> None:
         positive = ("updates", "batch", "learning_rate", "max_grad_norm", "max_prompt_tokens", "max_new_tokens")
-        more = ("temperature", "observation_chars", "max_steps", "environments", "save_every", "keep_checkpoints")
+        more = (
+            "tokens_at_once",
+            "temperature",
+            "observation_chars",
+            "max_steps",
+            "environments",
+            "save_every",
+            "keep_checkpoints",
+        )
         for name in (*positive, *more):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}: expected a positive number, got {getattr(self, name)}")

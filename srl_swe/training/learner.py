@@ -144,7 +144,7 @@ class Learner:
         trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         self.names, self.parameters = list(trained), list(trained.values())
         # In bfloat16 an update of 1e-5 is lost in rounding: the optimiser works on float32 copies.
-        self.masters = [p if p.dtype == torch.float32 else p.detach().float().clone() for p in self.parameters]
+        self.masters = [p if p.element_size() >= 4 else p.detach().float().clone() for p in self.parameters]
         fused = all(p.device.type in ("cpu", "cuda") for p in self.masters)
         self.optimizer = torch.optim.AdamW(
             self.masters, lr=0.0, betas=(0.9, 0.95), eps=1e-8, weight_decay=weight_decay, fused=fused

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import resource
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -144,6 +143,8 @@ class _Run:
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
             temperature=objective.temperature,
+            packing=config.packing,
+            tokens_at_once=config.tokens_at_once,
         )
         if objective.loss.needs_reference:
             self.annotate = partial(Reference(loaded).annotate, learner=self.learner)
@@ -166,11 +167,9 @@ class _Run:
             **canary,
             "lr": rate,
             "samples": len(samples),
-            "trained_tokens": sum(sum(sample.loss_mask) for sample in samples),
             "sampled_tokens": sum(len(rollout.completion.token_ids) for rollout in batch.rollouts),
             "unique_token_ratio": stats.tokens / max(1, stats.raw_tokens),
             "tokens_per_second": stats.raw_tokens / (trained - sampled),
-            "peak_memory_mb": _peak_memory_mb(),
             "sampling_seconds": sampled - start,
             "training_seconds": trained - sampled,
             "sync_seconds": end - trained,
@@ -248,13 +247,6 @@ def _resolved(source: str, loaded: LoadedModel, crew: Crew | None) -> dict[str, 
         "processes": crew.processes.size if crew else 1,
         "threads": torch.get_num_threads(),
     }
-
-
-def _peak_memory_mb() -> float:
-    """Of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def _note(metrics: dict[str, Any]) -> str:

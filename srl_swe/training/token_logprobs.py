@@ -48,7 +48,7 @@ def output_layer(model: PreTrainedModel) -> torch.nn.Module | None:
 def token_logprobs(
     model: PreTrainedModel, hidden_Nd: Tensor, targets_N: Tensor, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of ``targets_N`` and entropies, both ``[N]`` in float32, of logits / temperature.
+    """Log-probabilities of ``targets_N`` and entropies, both ``[N]`` in float32 or better, of logits / temperature.
 
     Logits are made chunk by chunk, and again on the way back. Entropies have no gradient.
     """
@@ -70,7 +70,8 @@ def _chunks(hidden_Nd: Tensor, targets_N: Tensor) -> Iterator[tuple[Tensor, Tens
 
 
 def _plain_logprobs(head: torch.nn.Module, h: Tensor, targets: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    logprobs = (head(h).float() / temperature).log_softmax(dim=-1)
+    logits = head(h)
+    logprobs = (logits.to(_precise(logits)) / temperature).log_softmax(dim=-1)
     return logprobs.gather(1, targets[:, None])[:, 0], _entropy(logprobs.detach())
 
 
@@ -86,9 +87,10 @@ class _TokenLogprobs(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(hidden_Nd, weight_Vd, targets_N)
         ctx.temperature = temperature
-        chosen, entropies = [hidden_Nd.new_empty(0, dtype=torch.float32)], [hidden_Nd.new_empty(0, dtype=torch.float32)]
+        precise = _precise(hidden_Nd)
+        chosen, entropies = [hidden_Nd.new_empty(0, dtype=precise)], [hidden_Nd.new_empty(0, dtype=precise)]
         for h, targets in _chunks(hidden_Nd, targets_N):
-            logprobs = _logits(h, weight_Vd, temperature).log_softmax(dim=-1, dtype=torch.float32)
+            logprobs = _logits(h, weight_Vd, temperature).log_softmax(dim=-1, dtype=precise)
             chosen.append(logprobs.gather(1, targets[:, None])[:, 0])
             entropies.append(_entropy(logprobs))
         out = torch.cat(chosen), torch.cat(entropies)
@@ -99,14 +101,14 @@ class _TokenLogprobs(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         hidden_Nd, weight_Vd, targets_N = ctx.saved_tensors
         d_hidden = torch.empty_like(hidden_Nd)
-        # In float32: the sum goes over all chunks.
-        d_weight = torch.zeros_like(weight_Vd, dtype=torch.float32) if ctx.needs_input_grad[1] else None
+        # Not in bfloat16: the sum goes over all chunks.
+        d_weight = torch.zeros_like(weight_Vd, dtype=_precise(weight_Vd)) if ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden_Nd), CHUNK):
             rows = slice(start, start + CHUNK)
             h, targets = hidden_Nd[rows], targets_N[rows, None]
             grad = (grads[0][rows, None] / ctx.temperature).to(h.dtype)
             # d logits = g · (one at the target - probabilities)
-            d_logits = _logits(h, weight_Vd, ctx.temperature).softmax(dim=-1).mul_(-grad)
+            d_logits = _logits(h, weight_Vd, ctx.temperature).softmax(dim=-1).to(h.dtype).mul_(-grad)
             d_logits.scatter_add_(1, targets, grad)
             d_hidden[rows] = d_logits @ weight_Vd
             if d_weight is not None:
@@ -116,4 +118,8 @@ class _TokenLogprobs(torch.autograd.Function):
 
 def _logits(h: Tensor, weight_Vd: Tensor, temperature: float) -> Tensor:
     logits = h @ weight_Vd.T
-    return logits if temperature == 1.0 else logits.float() / temperature
+    return logits if temperature == 1.0 else logits.to(_precise(logits)) / temperature
+
+
+def _precise(x: Tensor) -> torch.dtype:
+    return torch.promote_types(x.dtype, torch.float32)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_models import save_tiny_model
 
-from srl_swe.errors import ModelError
+from srl_swe.errors import ConfigError, ModelError
 from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.policies.transformers_engine import TransformersEngine
 from srl_swe.records import Sampling
@@ -80,6 +80,55 @@ def test_draws_follow_the_distribution(tiny_model: LoadedModel, tiny_model_folde
         share = sum(c.token_ids == (token,) for c in completions) / len(completions)
         p = probabilities[token].item()
         assert abs(share - p) < 4 * (p * (1 - p) / len(completions)) ** 0.5
+
+
+def test_a_groups_prompt_is_computed_once(tiny_model: LoadedModel) -> None:
+    prompt = tuple(range(5, 105))
+    engine = TransformersEngine(tiny_model)
+    engine.generate([prompt], 8, Sampling(max_new_tokens=4, seed=0))
+    assert engine.counts.prompt_tokens == engine.counts.prompt_tokens_computed == 100
+    # In turns, by two sequences at once: still once.
+    engine = TransformersEngine(tiny_model, max_sequences=2)
+    engine.generate([prompt], 8, Sampling(max_new_tokens=4, seed=0))
+    assert engine.counts.prompt_tokens_computed == 100
+
+
+def test_prompts_that_begin_alike_share_their_beginning(tiny_model: LoadedModel, tiny_model_folder: Path) -> None:
+    first = tuple(range(5, 105))
+    prompts = [first, (*first[:60], *range(300, 330)), first[:40], first]
+    engine = TransformersEngine(tiny_model)
+    groups = engine.generate(prompts, 2, Sampling(max_new_tokens=6, seed=0))
+    assert engine.counts.prompt_tokens == 330
+    # 40, 60 more of the whole, its last token again, 30 of the other.
+    assert engine.counts.prompt_tokens_computed == 40 + 60 + 1 + 30
+    for prompt, group in zip(prompts, groups, strict=True):
+        for completion in group:
+            expected = plain_logprobs(tiny_model_folder, prompt + completion.token_ids)
+            for t, (token, logprob) in enumerate(zip(completion.token_ids, completion.logprobs, strict=True)):
+                assert expected[len(prompt) - 1 + t, token].item() == pytest.approx(logprob, abs=1e-4)
+
+
+def test_sequences_enter_as_others_end(tiny_model: LoadedModel) -> None:
+    ending = dataclasses.replace(tiny_model, end_ids=tuple(range(0, 49152, 7)))
+    sampling = Sampling(max_new_tokens=40, seed=1)
+    engine = TransformersEngine(ending, max_sequences=4)
+    groups = engine.generate(PROMPTS, 8, sampling)
+    decoded = sum(len(c.token_ids) - 1 for group in groups for c in group)
+    # A batch that waits for its slowest would make far more passes than those that full rows need.
+    assert engine.counts.passes <= decoded / 4 + 40
+    at_once = TransformersEngine(ending).generate(PROMPTS, 8, sampling)
+    assert [c.token_ids for g in groups for c in g] == [c.token_ids for g in at_once for c in g]
+
+
+def test_memory_is_bounded(tiny_model: LoadedModel) -> None:
+    # 2 layers x 2 heads x 8 numbers, keys and values, 4 bytes: 256 bytes a token.
+    engine = TransformersEngine(tiny_model, cache_gb=256 * 40e-9)
+    groups = engine.generate([*PROMPTS, tuple(range(5, 65))], 3, Sampling(max_new_tokens=10, seed=0))
+    # No more than 3 sequences of 10 tokens and one prompt fit; the prompt of 60 tokens is answered alone.
+    assert [len(group) for group in groups] == [3] * 4
+    assert engine.counts.passes >= 9 * 4
+    with pytest.raises(ConfigError, match="cache_gb"):
+        TransformersEngine(tiny_model, cache_gb=0)
 
 
 def test_weight_versions(tiny_model: LoadedModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -153,8 +154,8 @@ def test_a_killed_worker_is_replaced(checker: AnswerChecker) -> None:
 
 
 def test_a_worker_that_cannot_start_scores_nothing_and_is_counted() -> None:
-    """256 MiB do not hold the verifier; a failure of the world is never a reward."""
-    poor = AnswerChecker(memory_mb=256)
+    """32 MiB do not hold the verifier; a failure of the world is never a reward."""
+    poor = AnswerChecker(memory_mb=32)
     score = poor.score("0.5", AnswerKey(answer="\\sqrt{2}"))
     poor.close()
     assert (score.value, poor.failures) == (None, 1)
@@ -210,7 +211,7 @@ def test_a_fork_gets_workers_of_its_own() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
-@pytest.mark.parametrize("options", [{"workers": 0}, {"seconds": 0}, {"memory_mb": 1}, {"patience_s": -1}])
+@pytest.mark.parametrize("options", [{"workers": 0}, {"seconds": 0}, {"memory_mb": 0}, {"patience_s": -1}])
 def test_arguments_out_of_range_are_named(options: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
         AnswerChecker(**options)  # type: ignore[arg-type]
@@ -218,49 +219,14 @@ def test_arguments_out_of_range_are_named(options: dict[str, int]) -> None:
 
 # Pieces of answers, well-formed and not; some of them would never end.
 PIECES = [
-    *("\\frac{1}{2}", "\\frac12", "\\sqrt{", "}", "{", "\\boxed{", "####", "9^{9^{9^9}}", "100000!", "\\int_0^\\infty"),
-    *("\\sum_{n=1}^{\\infty}", "\\infty", "\\pi", "x", "y", "=", "<", "\\le", "\\cup", "[0,1)", "(", "(1,2,3)", ")"),
-    *(
-        "\\{1,2\\}",
-        "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}",
-        "\\text{",
-        "or",
-        "\\log_{",
-        "-",
-        "+",
-        "*",
-        "/",
-        "^",
-        "_",
-    ),
-    *(
-        "%",
-        "$",
-        "1e999",
-        "0.1",
-        "1/0",
-        "\\div 0",
-        "i",
-        "e^{i\\pi}",
-        "\\binom{1000000}{500000}",
-        "mod",
-        "\n",
-        "\t",
-        "\0",
-    ),
-    *(
-        "\\prod_{k=1}^{10^9} k",
-        "é",
-        "中",
-        "🙂",
-        "\ud800",
-        "the answer is",
-        "1,234,567",
-        "2^{2^{2^{2^{2^2}}}}",
-        "\\gcd(",
-    ),
-    *("\\lim_{x\\to0}", "a" * 300, "((((", "\\left(", "\\right)", "<think>", "</think>", "'", '"', "\\", "import os"),
-    *("__import__('os').abort()", "\\tan^{-1}", "\\zeta(3)", "|", "\\lfloor x\\rfloor"),
+    *("\\frac{1}{2}", "\\frac12", "\\sqrt{", "}", "{", "\\boxed{", "####", "9^{9^{9^9}}", "100000!"),
+    *("\\int_0^\\infty", "\\sum_{n=1}^{\\infty}", "\\infty", "\\pi", "x", "y", "=", "<", "\\le", "\\cup"),
+    *("[0,1)", "(", "(1,2,3)", ")", "\\{1,2\\}", "\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\text{", "or"),
+    *("\\log_{", "-", "+", "*", "/", "^", "_", "%", "$", "1e999", "0.1", "1/0", "\\div 0", "i", "e^{i\\pi}"),
+    *("\\binom{1000000}{500000}", "mod", "\n", "\t", "\0", "\\prod_{k=1}^{10^9} k", "é", "中", "🙂", "\ud800"),
+    *("the answer is", "1,234,567", "2^{2^{2^{2^{2^2}}}}", "\\gcd(", "\\lim_{x\\to0}", "a" * 300, "(((("),
+    *("\\left(", "\\right)", "<think>", "</think>", "'", '"', "\\", "import os", "__import__('os').abort()"),
+    *("\\tan^{-1}", "\\zeta(3)", "|", "\\lfloor x\\rfloor"),
 ]
 KEYS = ["72", HALF, "2\\sqrt{3}", "(1,2)", "x^2+1", "[0,1)", "\\text{even}", "4.5e33", "\\{1,2\\}", "\\pi/4"]
 
@@ -298,14 +264,15 @@ def test_ten_thousand_fuzzed_answers_are_survived() -> None:
 @pytest.mark.parametrize(("name", "rows"), [("gsm8k_train", 7473), ("gsm8k_test", 1319)])
 def test_agrees_with_gsm8ks_labels(name: str, rows: int, checker: AnswerChecker) -> None:
     """As its own solutions have them, in other forms, and not for another number."""
-    import json
-
     found = [json.loads(line) for line in (_SHARED / f"{name}.jsonl").read_text().splitlines()]
     assert len(found) == rows
-    for row in found:
+    for number, row in enumerate(found):
         label = row["answer"].rpartition("#### ")[2]
         key = AnswerKey(answer=stated_answer(row["answer"]))
-        for text in (row["answer"], f"\\boxed{{{label}}}", f"The answer is {label}.", f"It is ${label} in all."):
+        forms = [row["answer"], f"\\boxed{{{label}}}", f"The answer is {label}."]
+        if number % 20 == 0:  # these take the verifier
+            forms += [f"It is ${label} in all.", f"\\boxed{{x = {label.replace(',', '')}}}"]
+        for text in forms:
             assert checker.score(text, key).value == 1.0, (row, text)
         other = str(int(label.replace(",", "")) + 1)
         assert checker.score(f"\\boxed{{{other}}}", key).value == 0.0, row

@@ -12,7 +12,7 @@ from srl_swe.evaluation.site.text import clean
 from srl_swe.evaluation.statistics import Interval
 
 WIDTH = 360
-_LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT = 42, 10, 10, 26, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT = 42, 10, 10, 34, 198
 _MOST_DOTS = 60
 
 
@@ -48,7 +48,7 @@ def line_chart(title: str, series: Sequence[Series], *, x_label: str = "update")
         if min(xs) <= x <= max(xs)
     ]
     parts.append(
-        f'<text class="tick" x="{WIDTH - _RIGHT}" y="{_HEIGHT - 1}" text-anchor="end">{escape(x_label)}</text>'
+        f'<text class="tick" x="{WIDTH - _RIGHT}" y="{_HEIGHT - 3}" text-anchor="end">{escape(x_label)}</text>'
     )
     for one in drawn:
         parts.append(_band(one, x_scale, y_scale))

@@ -41,8 +41,15 @@ _NAMES = {
         "seconds": "Seconds an update",
         "sampling_seconds": "Seconds of sampling",
         "training_seconds": "Seconds of training",
+        "sync_seconds": "Seconds of giving weights to the engine",
         "tokens": "Tokens computed",
         "raw_tokens": "Tokens without sharing",
+        "unique_token_ratio": "Tokens computed, of those without sharing",
+        "tokens_per_second": "Tokens a second, without sharing",
+        "trained_tokens": "Tokens trained on",
+        "sampled_tokens": "Tokens sampled",
+        "samples": "Samples trained on",
+        "peak_memory_mb": "Peak memory, MiB",
     },
 }
 _OTHER = "Other"

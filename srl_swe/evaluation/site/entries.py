@@ -117,12 +117,12 @@ def marked_part(
     text: str,
     expert: str,
     *,
+    well_formed: bool | None = None,
     tags: Sequence[tuple[str, Tone]] = (),
-    domain: str = "repository",
     **more: Any,
 ) -> Part:
-    """An answer beside the expert's action, with the blocks that its similarity counts."""
-    thought, action, problem = read_answer(text, domain=domain)
+    """An answer beside the expert's action, with the blocks that its similarity counts. See `read_answer`."""
+    thought, action, problem = read_answer(text, well_formed=well_formed)
     student, beside = clean(clip(action.strip(), ACTION_CHARS)), clean(clip(expert.strip(), ACTION_CHARS))
     blocks: tuple[int, ...] = ()
     if problem is None:
@@ -141,13 +141,18 @@ def marked_part(
     )
 
 
-def read_answer(text: str, *, domain: str = "repository") -> tuple[str, str, str | None]:
-    """An answer's thought, its action, and why it is malformed; where it is, its whole text is the action."""
-    if domain != "repository":
-        thought = thought_of(text)
-        return thought, text.rpartition("</think>")[2] if thought else text, None
+def read_answer(text: str, *, well_formed: bool | None = None) -> tuple[str, str, str | None]:
+    """An answer's thought, its action, and why it is malformed; where it is, its whole text is the action.
+
+    Args:
+        text: The answer.
+        well_formed: What was found when it was scored: an answer that is no shell command may be well-formed in the
+            form of another domain, and is then whatever follows its thought.
+    """
     try:
         thought, action = parse_action(text)
     except MalformedActionError as error:
+        if well_formed:
+            return thought_of(text), text.rpartition("</think>")[2].strip(), None
         return "", text, str(error)
     return thought, action.command, None

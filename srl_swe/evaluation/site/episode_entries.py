@@ -46,7 +46,7 @@ def write_episodes(evaluations: Sequence[Evaluation], out: Path, tallies: dict[s
 
 def _row(evaluation: Evaluation, record: dict[str, Any], steps: int) -> Row:
     word, tone = outcome(record.get("solved"))
-    task, ending = str(record.get("task_id")), str(record.get("ending", "unknown"))
+    task, ending = str(record.get("task_id")), _ending(record)
     return Row(
         title=task,
         detail=f"{evaluation.label}{_sample(record)} · {steps} steps · {ending}",
@@ -69,7 +69,7 @@ def _entry(evaluation: Evaluation, record: dict[str, Any], steps: Sequence[dict[
     facts = (
         ("Run", evaluation.label + _sample(record)),
         ("Outcome", outcome(record.get("solved"))[0]),
-        ("Ended by", str(record.get("ending", "unknown"))),
+        ("Ended by", _ending(record)),
         ("Policy", str(record.get("policy", ""))),
         ("Steps", f"{len(steps)}, {int(as_number(record.get('malformed')) or 0)} of them malformed"),
         ("Seconds", f"{seconds:.1f}" if seconds else ""),
@@ -92,6 +92,10 @@ def _part(number: int, step: dict[str, Any]) -> Part:
         action_name="The whole answer" if malformed else "Action",
         observation=str(step.get("observation") or ""),
     )
+
+
+def _ending(record: dict[str, Any]) -> str:
+    return str(record.get("ending", "unknown")).replace("_", " ")
 
 
 def _sample(record: dict[str, Any]) -> str:

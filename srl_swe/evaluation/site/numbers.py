@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from srl_swe.evaluation.site.charts import minus
 from srl_swe.evaluation.site.runs import PHASES, EpisodeLine, Evaluation
-from srl_swe.evaluation.statistics import NO_DATA, Interval, bootstrap_mean, wilson
+from srl_swe.evaluation.statistics import NO_DATA, Interval, bootstrap_mean, mean_rate
 from srl_swe.evaluation.steps import StepSummary, compare_steps, summarise_steps
 
 
@@ -46,6 +46,8 @@ class ArmNumbers:
     """The lines of ``steps.jsonl``."""
     episodes: tuple[EpisodeLine, ...]
     """The lines of ``results.jsonl``."""
+    members: tuple[ArmNumbers, ...] = ()
+    """Each seed by itself, where there are several."""
 
 
 def arm_numbers(evaluations: Sequence[Evaluation]) -> list[ArmNumbers]:
@@ -69,10 +71,7 @@ def solve_rate(episodes: Iterable[EpisodeLine]) -> Interval:
     for episode in judged:
         tasks.setdefault(episode.task_id, []).append(float(bool(episode.solved)))
     means = {task: sum(values) / len(values) for task, values in tasks.items()}
-    if len(judged) == len(tasks) or set(means.values()) in ({0.0}, {1.0}):
-        return wilson(round(sum(means.values())), len(means))
-    interval = bootstrap_mean(list(means.values()), list(means))
-    return Interval(interval.value, max(0.0, interval.low), min(1.0, interval.high))
+    return mean_rate(list(means.values()))
 
 
 def repository_rows(arms: Sequence[ArmNumbers]) -> list[dict[str, Any]]:
@@ -95,24 +94,35 @@ def repository_rows(arms: Sequence[ArmNumbers]) -> list[dict[str, Any]]:
 
 
 def findings(arms: Sequence[ArmNumbers]) -> list[str]:
-    """What the numbers do and do not show, in sentences: each phase against the one before, else against the first."""
+    """What the numbers do and do not show, in sentences, for arms that were measured on the same steps or tasks.
+
+    Each phase of a run is compared with the one before it; other arms with the first.
+    """
     in_phases = all(arm.name.rpartition("/")[2] in PHASES for arm in arms)
-    pairs = itertools.pairwise(arms) if in_phases else ((arms[0], arm) for arm in arms[1:])
     found = []
-    for earlier, later in pairs:
-        pair = f"{earlier.name} to {later.name}"
-        if earlier.steps and later.steps and (change := compare_steps(earlier.records, later.records)):
-            was, now = earlier.steps.similarity, later.steps.similarity
-            apart = "are disjoint" if now.is_disjoint(was) else "overlap"
-            found.append(
-                f"{pair}: step similarity {was.value:.3f} → {now.value:.3f}, paired change {_signed(change)};"
-                f" the two 95% intervals {apart}. {_reading(change)}"
-            )
-        if earlier.rate and later.rate:
-            apart = "" if later.rate.is_disjoint(earlier.rate) else " The intervals overlap: no difference is shown."
-            counts = [f"{arm.solved} of {arm.judged}" for arm in (earlier, later)]
-            found.append(f"{pair}: solved {counts[0]} → {counts[1]}.{apart}")
+    for place, later in enumerate(arms):
+        earlier = list(reversed(arms[:place])) if in_phases else arms[:place]
+        pairs = ((arm, compare_steps(arm.records, later.records)) for arm in earlier)
+        if pair := next(((arm, change) for arm, change in pairs if change), None):
+            found.append(_steps_sentence(pair[0], later, pair[1]))
+        tasks = {e.task_id for e in later.episodes}
+        alike = (arm for arm in earlier if tasks and {e.task_id for e in arm.episodes} == tasks)
+        if (base := next(alike, None)) and base.rate and later.rate:
+            apart = "" if later.rate.is_disjoint(base.rate) else " The intervals overlap: no difference is shown."
+            counts = [f"{arm.solved} of {arm.judged}" for arm in (base, later)]
+            found.append(f"{base.name} to {later.name}: solved {counts[0]} → {counts[1]}.{apart}")
     return found
+
+
+def _steps_sentence(earlier: ArmNumbers, later: ArmNumbers, change: Interval) -> str:
+    assert earlier.steps is not None
+    assert later.steps is not None
+    was, now = earlier.steps.similarity, later.steps.similarity
+    apart = "are disjoint" if now.is_disjoint(was) else "overlap"
+    return (
+        f"{earlier.name} to {later.name}: step similarity {was.value:.3f} → {now.value:.3f},"
+        f" paired change {_signed(change)}; the two 95% intervals {apart}. {_reading(change)}"
+    )
 
 
 def gaps(evaluations: Sequence[Evaluation], *, trained: bool) -> list[str]:
@@ -141,10 +151,11 @@ def _numbers(name: str, found: Sequence[Evaluation]) -> ArmNumbers:
     records = tuple(r for evaluation in found for r in evaluation.steps)
     judged = [e for e in episodes if e.solved is not None]
     counted = [e for e in judged if e.tokens is not None]
+    members = tuple(_numbers(e.label, [e]) for e in found) if len(found) > 1 else ()
     models = [str(e.meta.get("steps", {}).get("model", "")) for e in found if isinstance(e.meta.get("steps"), dict)]
     return ArmNumbers(
         name=name,
-        meaning=found[0].meaning,
+        meaning=found[0].meaning if found[0].arm == name else "",
         seeds=len(found),
         policy=", ".join(dict.fromkeys([e.policy for e in episodes if e.policy] or [m for m in models if m])),
         rate=solve_rate(episodes),
@@ -157,6 +168,7 @@ def _numbers(name: str, found: Sequence[Evaluation]) -> ArmNumbers:
         tokens=bootstrap_mean([float(e.tokens or 0) for e in counted], [e.task_id for e in counted]),
         records=records,
         episodes=episodes,
+        members=members,
     )
 
 
@@ -174,5 +186,5 @@ def _reading(change: Interval) -> str:
 
 def _signed(interval: Interval) -> str:
     if not math.isfinite(interval.low):
-        return f"{interval.value:+.3f}"
-    return f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+        return minus(f"{interval.value:+.3f}")
+    return minus(f"{interval.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]")

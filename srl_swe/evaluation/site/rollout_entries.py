@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from srl_swe.evaluation.site.charts import minus
 from srl_swe.evaluation.site.data_files import Collection
 from srl_swe.evaluation.site.entries import Entry, Part, Row, marked_part, read_answer
 from srl_swe.evaluation.site.markers import Thinking, ThoughtTally, thought_of
@@ -111,12 +112,12 @@ def _add(
     expert = actions.get(instance)
     signal = "rewards vary" if spread > _VARIES else "all the same"
     task, _, step = instance.partition("@")[0], *instance.partition("#")[1:]
-    title = f"{task or instance}, step {int(step) + 1}" if step.isdigit() else instance or f"group {group}"
+    title = f"{task or instance}, step\u00a0{int(step) + 1}" if step.isdigit() else instance or f"group {group}"
     collection.add(
         Row(
             title=title,
             detail=f"{label} · update {update} · {len(answers)} answers · {first_line(expert or '', 60)}".rstrip(" ·"),
-            badge=f"{mean:.2f}" if rewards else "unscored",
+            badge=minus(f"{mean:.2f}") if rewards else "unscored",
             tone="plain" if spread > _VARIES else "warn",
             facets=(label, str(update), signal, task or instance),
             sorts=(mean, spread),
@@ -126,7 +127,10 @@ def _add(
             facts=(
                 ("Run", label),
                 ("Step instance", instance),
-                ("Rewards", f"mean {mean:.3f}, from {min(rewards):.3f} to {max(rewards):.3f}" if rewards else "none"),
+                (
+                    "Rewards",
+                    minus(f"mean {mean:.3f}, from {min(rewards):.3f} to {max(rewards):.3f}") if rewards else "none",
+                ),
                 ("Signal", signal if rewards else ""),
             ),
             parts=tuple(_part(k, answer, expert) for k, answer in enumerate(answers, start=1)),
@@ -142,13 +146,14 @@ def _part(number: int, answer: dict[str, Any], expert: str | None) -> Part:
     details = [
         f"{answer[key]} {word}" for key, word in (("tokens", "tokens"),) if as_number(answer.get(key)) is not None
     ]
-    if ending := answer.get("ending"):
-        details.append(str(ending))
+    if (ending := answer.get("ending")) and ending not in ("submitted", "malformed"):  # what those say is said anyhow
+        details.append(str(ending).replace("_", " "))
     tags = tuple((detail, "plain") for detail in details)
     folded = number > 2
+    formed = isinstance(parts, dict) and as_number(parts.get("well_formed")) == 1.0
     if expert is not None:
-        return marked_part(title, text, expert, tags=tags, scores=scores, folded=folded)  # type: ignore[arg-type]
-    thought, action, problem = read_answer(text)
+        return marked_part(title, text, expert, well_formed=formed, tags=tags, scores=scores, folded=folded)  # type: ignore[arg-type]
+    thought, action, problem = read_answer(text, well_formed=formed)
     if problem is not None:
         tags = (*tags, (f"malformed: {problem}", "bad"))
     return Part(

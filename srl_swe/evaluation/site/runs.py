@@ -21,6 +21,7 @@ PHASES = {"before": "the untrained model", "warm": "after the SFT warm-up", "aft
 _SEED = re.compile(r"seed[-_=]?(\d+)", re.IGNORECASE)
 _SKIPPED = {"checkpoints", "tensorboard", "report"}
 _DEPTH = 6
+_MEASURES = "measures"  # an experiment's folder for what a model is measured on: says nothing in a name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,7 +223,7 @@ def _training(folder: Path, label: str, arm: str) -> Training:
 def _without_seed(label: str) -> str:
     """``srl/seed-0/after`` is of the arm ``srl/after``, ``srl-seed1`` of ``srl``; empty where the seed is all."""
     parts = [_SEED.sub("", part).strip("-_. ") for part in label.split("/")]
-    return "/".join(part for part in parts if part)
+    return "/".join(part for part in parts if part and part != _MEASURES)
 
 
 def _rank(arm: str) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from srl_swe.evaluation.site.charts import minus
 from srl_swe.evaluation.site.data_files import Collection
 from srl_swe.evaluation.site.entries import Entry, Part, Row, Tone, marked_part
 from srl_swe.evaluation.site.markers import ThoughtTally, thought_of
@@ -45,10 +46,10 @@ def _row(answers: Sequence[tuple[str, dict[str, Any]]]) -> Row:
     samples = [sample for _, record in answers for sample in record["samples"]]
     formed = sum(bool(sample.get("well_formed")) for sample in samples)
     form = "all well-formed" if formed == len(samples) else "some malformed" if formed else "all malformed"
-    shown = f"{means[-1]:.2f}" if len(means) == 1 else f"{means[0]:.2f} → {means[-1]:.2f}"
+    shown = minus(f"{means[-1]:.2f}" if len(means) == 1 else f"{means[0]:.2f} → {means[-1]:.2f}")
     tone: Tone = "good" if change > 0 else "bad" if change < 0 else "plain"
     return Row(
-        title=f"{first['task_id']}, step {_number(first) + 1}",
+        title=f"{first['task_id']}, step\u00a0{_number(first) + 1}",
         detail=first_line(str(first["expert_action"])),
         badge=shown,
         tone=tone,
@@ -83,7 +84,7 @@ def _parts(label: str, record: dict[str, Any]) -> list[Part]:
             f"{label}: {name}",
             str(sample.get("text", "")),
             str(record["expert_action"]),
-            domain=_domain(record),
+            well_formed=sample.get("well_formed") is True,
             scores=_scores(sample),
             folded=number > 0,
         )
@@ -94,10 +95,6 @@ def _parts(label: str, record: dict[str, Any]) -> list[Part]:
 def _scores(sample: dict[str, Any]) -> tuple[tuple[str, float], ...]:
     found = ((name, as_number(sample.get(name))) for name in ("reward", "similarity"))
     return tuple((name, value) for name, value in found if value is not None)
-
-
-def _domain(record: dict[str, Any]) -> str:
-    return str(record.get("domain", "repository"))
 
 
 def _number(record: dict[str, Any]) -> int:

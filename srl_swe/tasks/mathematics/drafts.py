@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from srl_swe.errors import TaskError
@@ -10,6 +11,7 @@ from srl_swe.rewards.answers import stated_answer
 from srl_swe.tasks.formats.rows import Row
 
 _SHORT_ANSWER = 100
+_IN_DOLLARS = re.compile(r"\$+[^$]+\$+(?:\s*(?:,|;|and|or)\s*\$+[^$]+\$+)*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,11 +64,11 @@ def first_text(row: Row, *keys: str) -> str:
 
 
 def key_of(answer: str, *, tolerance: float = 0.0) -> AnswerKey | None:
-    """The key of an answer; ``None`` for an empty one. A box or dollars around the whole are taken off."""
+    """The key of an answer; ``None`` for an empty one. A box, and dollars, are taken off."""
     bare = stated_answer(answer) or answer
     bare = bare.strip()
-    if len(bare) > 1 and bare.startswith("$") and bare.endswith("$") and bare.count("$") in (2, 4):
-        bare = bare.strip("$").strip()
+    if _IN_DOLLARS.fullmatch(bare):
+        bare = ", ".join(part.strip() for part in re.findall(r"\$+([^$]+)\$+", bare))
     return AnswerKey(answer=bare, tolerance=tolerance) if bare else None
 
 

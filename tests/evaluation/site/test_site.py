@@ -9,10 +9,10 @@ from site_samples import EVIL, write_evaluation, write_experts, write_lines, wri
 
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.site.build import Sources, write_site
-from srl_swe.evaluation.site.entries import marked_part
-from srl_swe.evaluation.site.numbers import arm_numbers, solve_rate
+from srl_swe.evaluation.site.entries import marked_part, read_answer
+from srl_swe.evaluation.site.numbers import arm_numbers, findings, solve_rate
 from srl_swe.evaluation.site.runs import find
-from srl_swe.experts.dataset import write_instances
+from srl_swe.experts.dataset import format_instance
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
 from srl_swe.rewards.similarity import similarity
@@ -70,7 +70,7 @@ def run(tmp_path):
 def test_the_whole_site(run, tmp_path):
     experts = write_experts(tmp_path / "experts.jsonl")
     steps = [i for t in read_trajectories(experts) if t.split == "train" for i in step_instances(t)]
-    write_instances(tmp_path / "steps.jsonl", steps, dropped={})
+    (tmp_path / "steps.jsonl").write_bytes(b"".join(map(format_instance, steps)))
     sources = Sources(runs=(run,), trajectories=(experts,), instances=(tmp_path / "steps.jsonl",))
     assert write_site(sources, tmp_path / "site") == tmp_path / "site" / "index.html"
     found = pages(tmp_path / "site")
@@ -200,3 +200,23 @@ def test_a_run_that_is_trained_on_named_trajectories_shows_the_experts_actions(t
     write_training(tmp_path / "run", trajectories=[experts])
     write_site(Sources(runs=(tmp_path / "run",)), tmp_path / "site")
     assert '"expert":"grep' in (tmp_path / "site" / "data" / "rollouts-1.js").read_text()
+
+
+def test_answers_of_another_domain_are_read_where_they_are_well_formed():
+    answer = "<think>\nHalve it.\n</think>\nSo x = 3."
+    assert read_answer(answer, well_formed=True) == ("Halve it.", "So x = 3.", None)
+    assert read_answer(answer, well_formed=False)[1] == answer
+    assert marked_part("x", answer, "So x = 2.", well_formed=True).blocks == (0, 0, 7, 8, 8, 1)
+
+
+def test_only_what_was_measured_on_the_same_is_compared(tmp_path):
+    for arm, name, tasks in (("base", "a", 4), ("base", "b", 3), ("srl", "a", 4), ("srl", "b", 3)):
+        folder = tmp_path / "run" / arm / "seed-0" / "measures" / name
+        write_evaluation(folder, gain=1, solved=1, tasks=tasks)
+        if name == "b":
+            (folder / "steps.jsonl").unlink()
+    found = find([tmp_path / "run"])
+    arms = arm_numbers(found.evaluations)
+    assert [arm.name for arm in arms] == ["base/a", "base/b", "srl/a", "srl/b"]
+    said = [sentence.partition(":")[0] for sentence in findings(arms)]
+    assert said == ["base/a to srl/a", "base/a to srl/a", "base/b to srl/b"]

@@ -11,7 +11,7 @@ from site_samples import BROKEN, EVIL, write_evaluation, write_experts, write_li
 
 from srl_swe.evaluation.site.build import Sources, write_site
 from srl_swe.evaluation.site.serve import LiveSite, make_server
-from srl_swe.experts.dataset import write_instances
+from srl_swe.experts.dataset import format_instance
 from srl_swe.experts.instances import step_instances
 from srl_swe.experts.trajectories import read_trajectories
 
@@ -40,7 +40,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     experts = write_experts(folder / "experts.jsonl")
     steps = [i for t in read_trajectories(experts) if t.split == "train" for i in step_instances(t)]
-    write_instances(folder / "instances.jsonl", steps, dropped={})
+    (folder / "instances.jsonl").write_bytes(b"".join(map(format_instance, steps)))
     run = write_run(folder / EVIL.replace("/", "_"))
     sources = Sources(runs=(run,), trajectories=(experts,), instances=(folder / "instances.jsonl",))
     return write_site(sources, folder / "out").parent
@@ -108,7 +108,7 @@ def test_every_page(browser, site, phone, dark):
                 if phone:
                     assert not page.locator("#list").is_visible()
                     page.get_by_text("Back to the list").click()
-                    assert page.locator("#list").is_visible()
+                    page.locator("#list").wait_for()
 
 
 def test_hostile_text_is_text(visit, site):

@@ -49,7 +49,7 @@ def one(tmp_path: Path, name: str, **changes: Any) -> Task:
         ("aime-by-id", "33", "aime", "heldout", "aime-2024-ii-4"),
         ("amc", "27", "amc", "heldout", "amc-2023-12a-1"),
         ("minerva", "4.5e33", "minerva/Introduction to Astronomy", "heldout", "minerva-1"),
-        ("olympiadbench", "$2$, $3$", "olympiadbench/Algebra", "heldout", "olympiadbench-1606"),
+        ("olympiadbench", "2, 3", "olympiadbench/Algebra", "heldout", "olympiadbench-1606"),
         ("olympiadbench-proof", None, "olympiadbench/Number Theory", "heldout", "olympiadbench-1608"),
         ("columns", "42", "rows", "train", "rows-00001"),
     ],

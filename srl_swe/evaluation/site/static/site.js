@@ -96,9 +96,18 @@ const srlSite = (() => {
     place = shown.indexOf(number);
     if (place >= 0 && (place < first || place >= first + PER_PAGE)) { first = place - (place % PER_PAGE); }
     draw();
+    reveal();
     if (number < 0) { $("entry").replaceChildren(make("p", { class: "hint" }, "Choose one of the list.")); return; }
     const [chunk, inChunk] = list.rows[number];
     load(`${list.name}-${chunk}`, (entries) => { if (number === current()) show(entries[inChunk]); });
+  }
+
+  function reveal() {
+    const link = $("list").querySelector("[aria-current]"), frame = $("list").parentElement;
+    if (!link || frame.scrollHeight <= frame.clientHeight) return;
+    const at = link.offsetTop - $("list").offsetTop;
+    if (at < frame.scrollTop) frame.scrollTop = at;
+    else if (at + link.offsetHeight > frame.scrollTop + frame.clientHeight) frame.scrollTop = at + link.offsetHeight - frame.clientHeight;
   }
 
   function load(name, then) {
