@@ -3,21 +3,26 @@
 Usage: torchrun … sharded_gradients.py MODEL_FOLDER UNTIED_MODEL_FOLDER OUT.json
 """
 
+import copy
 import json
 import random
 import sys
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed.tensor import DTensor
 
-from srl_swe.policies.models import load_model
+from srl_swe.errors import DivergedError, SrlSweError
+from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.records import Sample
 from srl_swe.training.learner import Learner, Tally
-from srl_swe.training.losses import Loss, negative_log_likelihood, policy_loss
+from srl_swe.training.losses import Loss, LossValue, TrainedTokens, negative_log_likelihood, policy_loss
 from srl_swe.training.packing import split
-from srl_swe.training.processes import joined
+from srl_swe.training.processes import Processes, joined
 from srl_swe.training.random_states import seed_all
 from srl_swe.training.sharding import ShardedLearner
 
@@ -75,19 +80,29 @@ def difference(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max().clamp(min=1e-12))
 
 
-def compare(folders: list[str], processes: Any, case: dict[str, Any]) -> dict[str, float]:
+@cache
+def load(folder: str, dtype: Any, **model: Any) -> LoadedModel:
+    seed_all(0)
+    loaded = load_model(folder, dtype=dtype, device="cpu", **model)
+    for name, parameter in loaded.model.named_parameters():
+        if "lora_B" in name:  # zero at first, so that the first factor has no gradient
+            torch.nn.init.normal_(parameter, std=0.1)
+    return loaded
+
+
+def copied(loaded: LoadedModel) -> LoadedModel:
+    return replace(loaded, model=copy.deepcopy(loaded.model))
+
+
+def compare(folders: list[str], processes: Processes, case: dict[str, Any]) -> dict[str, float]:
     options = {name: case[name] for name in ("packing", "tokens_at_once", "max_tokens") if name in case}
     model = {name: case[name] for name in ("lora_rank", "gradient_checkpointing") if name in case}
     samples = make_samples(case.get("samples", 14))
 
+    loaded = load(folders["untied" in case], case.get("dtype", "float32"), **model)
+
     def make(kind: type[Learner], **more: Any) -> Learner:
-        seed_all(0)
-        loaded = load_model(folders["untied" in case], dtype=case.get("dtype", "float32"), device="cpu", **model)
-        if model.get("lora_rank"):  # the second factor is zero at first, and the first one without a gradient
-            for name, parameter in loaded.model.named_parameters():
-                if "lora_B" in name:
-                    torch.nn.init.normal_(parameter, std=0.1)
-        return kind(loaded, LOSSES[case["loss"]], **options, **more)
+        return kind(copied(loaded), LOSSES[case["loss"]], **options, **more)
 
     one, many = make(Learner), make(ShardedLearner, processes=processes)
     scores = one.score(samples), many.score(samples)
@@ -108,7 +123,7 @@ def compare(folders: list[str], processes: Any, case: dict[str, Any]) -> dict[st
     found["parameters"] = max(
         difference(whole(b.detach()), a.detach()) for a, b in zip(one.masters, many.masters, strict=True)
     )
-    whole_model = load_model(folders["untied" in case], dtype=case.get("dtype", "float32"), device="cpu", **model).model
+    whole_model = copied(loaded).model
     many.copy_to(whole_model)  # type: ignore[attr-defined]
     trained = [p for p in whole_model.parameters() if p.requires_grad]
     found["copy"] = max(
@@ -118,11 +133,34 @@ def compare(folders: list[str], processes: Any, case: dict[str, Any]) -> dict[st
     return found
 
 
+def errors(folder: str, processes: Processes) -> list[str]:
+    """What this process raises where a sample is wrong, and where the second one alone fails between two passes."""
+
+    def function(tokens: TrainedTokens) -> LossValue:
+        if processes.rank == 1:
+            raise DivergedError("here alone")
+        return negative_log_likelihood(tokens)
+
+    loss = Loss(function=function, per_response=False)
+    learner = ShardedLearner(copied(load(folder, "float32")), loss, processes=processes, tokens_at_once=16)
+    samples = make_samples(14)
+    wrong = replace(samples[0], loss_mask=(True,) * len(samples[0].token_ids))
+    raised = []
+    for batch in ([*samples, wrong], samples):
+        try:
+            learner.backward(batch)
+        except SrlSweError as error:
+            raised.append(type(error).__name__)
+    return raised
+
+
 def main(tied: str, untied: str, out: str) -> None:
+    cases = {name: case for name, case in CASES.items() if "lora_rank" not in case or find_spec("peft")}
     with joined() as processes:
-        found = {name: compare([tied, untied], processes, case) for name, case in CASES.items()}
+        found = {name: compare([tied, untied], processes, case) for name, case in cases.items()}
+        raised = processes.gather(errors(tied, processes))
         if processes.rank == 0:
-            Path(out).write_text(json.dumps(found))
+            Path(out).write_text(json.dumps({"cases": found, "raised": raised}))
 
 
 if __name__ == "__main__":
