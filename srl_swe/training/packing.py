@@ -127,7 +127,8 @@ def pack(samples: Sequence[Sample], *, max_tokens: int, max_trained: int) -> lis
             new = len(row.token_ids), int(row.trained.sum())
         chosen.append(number)
         tokens, trained = tokens + new[0], trained + new[1]
-        known = np.append(known[:shared] | row.trained[:shared], row.trained[shared:])
+        alike = max(0, shared - 1)  # the edge from the last shared place leads elsewhere than the known one
+        known = np.append(known[:alike] | row.trained[:alike], row.trained[alike:])
     return [*tries, _trie(samples, rows, chosen)] if chosen else tries
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sharded_gradients import make_samples
 from tiny_models import save_tiny_model
+from training.sharded_gradients import make_samples
 
 from srl_swe.cli import main
 from srl_swe.records import Sample
