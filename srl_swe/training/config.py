@@ -11,6 +11,7 @@ from srl_swe.errors import ConfigError
 from srl_swe.policies.engines import EngineName
 from srl_swe.training.instance_files import CUT_ALREADY
 
+OptimizerName = Literal["adamw", "adamw8bit"]
 ObjectiveName = Literal["sft", "srl", "rlvr"]
 LossName = Literal["grpo", "clip_higher", "token_level", "dr_grpo", "gspo", "cispo"]
 
@@ -47,6 +48,8 @@ class TrainConfig:
     """Samples an update for ``sft``; groups to train on an update for ``srl`` and ``rlvr``."""
     learning_rate: float = 3e-5
     """Peak learning rate of AdamW."""
+    optimizer: OptimizerName = "adamw"
+    """``adamw8bit``: its moments take 2 bytes a trained weight instead of 8, by bitsandbytes; slow on CPUs."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """What the learning rate does after the warm-up: it stays, or goes to 0 at the last update."""
     warmup_updates: int = 3

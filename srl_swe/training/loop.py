@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from srl_swe.errors import ConfigError
-from srl_swe.policies.canary import TOLERANCES, Canary
+from srl_swe.policies.canary import PROMPTS, TOLERANCES, Canary
 from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.training.batch import Batch, Objective
 from srl_swe.training.batch_log import BatchLog
@@ -38,7 +38,6 @@ from srl_swe.training.random_states import seed_all
 from srl_swe.training.reference import Reference
 
 Say = Callable[[str], None]
-_CANARY_PROMPTS = 2
 
 
 def train(config: TrainConfig, *, console: Console | None = None) -> Path:
@@ -102,6 +101,7 @@ class _Run:
     def __init__(self, config: TrainConfig, loaded: LoadedModel, objective: Objective) -> None:
         self.config, self.loaded, self.objective = config, loaded, objective
         self.batches = BatchLog(config.out)
+        self.canary: Canary | None = None
         self.reference = Reference(loaded) if objective.loss.needs_reference else None
         self.learner = Learner(
             loaded,
@@ -110,6 +110,7 @@ class _Run:
             max_grad_norm=config.max_grad_norm,
             temperature=objective.temperature,
             packing=config.packing,
+            optimizer=config.optimizer,
             tokens_at_once=config.tokens_at_once,
         )
 
@@ -141,17 +142,24 @@ class _Run:
         }, batch
 
     def sync(self, update: int, batch: Batch | None) -> dict[str, float]:
-        """Give the engine the learner's weights; one that has a copy of its own is tried on a few prompts."""
+        """Give the engine the learner's weights; one that has a copy of its own is tried on a few prompts.
+
+        They are those of the first batch, and stay the same, since the canary compares with what it heard before.
+        """
         engine = self.objective.engine
         if engine is None:
             return {}
         engine.load(self.loaded.weights(), update)
         if batch is None or self.config.engine == "transformers":
             return {}
-        prompts = list(dict.fromkeys(rollout.prompt_ids for rollout in batch.rollouts))[:_CANARY_PROMPTS]
-        tolerance = TOLERANCES.get(str(self.loaded.model.dtype).removeprefix("torch."), TOLERANCES["bfloat16"])
-        canary = Canary(engine, prompts, temperature=self.config.temperature, tolerance=tolerance)
-        return {"canary_gap": canary.check(self.learner.score)}
+        if self.canary is None:
+            prompts = dict.fromkeys(rollout.prompt_ids for rollout in batch.rollouts)
+            tolerance = TOLERANCES.get(str(self.loaded.model.dtype).removeprefix("torch."), TOLERANCES["bfloat16"])
+            self.canary = Canary(
+                engine, list(prompts)[:PROMPTS], temperature=self.config.temperature, tolerance=tolerance
+            )
+        gap = self.canary.check(self.learner.score)
+        return {"canary_gap": gap.mean, "canary_gap_max": gap.largest}
 
     def save(self, update: int) -> None:
         """Write a checkpoint; forget what only older ones needed."""
