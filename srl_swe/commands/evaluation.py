@@ -26,6 +26,7 @@ from srl_swe.errors import ConfigError
 from srl_swe.evaluation.summary import summarise, write_summary
 from srl_swe.policies.model_policy import ModelPolicy
 from srl_swe.records import EpisodeResult, Split, Task, Trajectory
+from srl_swe.rewards.mathematics import same_answer
 
 Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction]
 
@@ -98,7 +99,7 @@ def evaluate_policy(
 
 def print_results(results: Sequence[EpisodeResult], out: Path, *, seed: int = 0) -> int:
     """Print the tables, write ``evaluation.json``; return the exit code."""
-    summary = summarise(results, seed=seed)
+    summary = summarise(results, seed=seed, same=same_answer)
     print_episodes(results)
     print_summary(summary)
     console().print(f"written: {write_summary(out, summary, seed=seed)}", markup=False)
@@ -119,7 +120,9 @@ def _judged(tasks: list[Task]) -> list[Task]:
     Raises:
         ConfigError: none is left.
     """
-    judged = [task for task in tasks if task.domain == "repository" or task.answer is not None]
+    from srl_swe.tasks.folder import has_outcome
+
+    judged = [task for task in tasks if has_outcome(task)]
     if left_out := len(tasks) - len(judged):
         console(stderr=True).print(f"{left_out} problems left out: nobody knows their answers", style="yellow")
     if not judged:

@@ -15,6 +15,7 @@ from srl_swe.errors import ConfigError
 from srl_swe.evaluation.statistics import Interval
 from srl_swe.evaluation.summary import Cluster, Series, Summary, summarise, write_summary
 from srl_swe.records import EpisodeResult
+from srl_swe.rewards.mathematics import same_answer
 
 
 def summary(run: Positional[Path], *, cluster: Cluster = "task", seed: int = 0) -> int:
@@ -30,7 +31,7 @@ def summary(run: Positional[Path], *, cluster: Cluster = "task", seed: int = 0) 
     results = read_results(run)
     if not results:
         raise ConfigError(f"{run}: no results.jsonl with episodes in it")
-    found = summarise(results, seed=seed, cluster=cluster)
+    found = summarise(results, seed=seed, cluster=cluster, same=same_answer)
     print_summary(found)
     console().print(f"written: {write_summary(run, found, seed=seed, cluster=cluster)}", markup=False)
     return 0 if any(series.tasks for series in found.series.values()) else 1

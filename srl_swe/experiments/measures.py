@@ -8,13 +8,15 @@ steps     single steps of expert trajectories are answered    ``trajectories`` (
                                                               distances), ``max_new_tokens``
 episodes  whole episodes in containers, graded by hidden      ``suites``, ``split``, ``max_steps``,
           tests, at temperature 1                             ``max_new_tokens``, ``concurrency``
+maths     problems of ``srl-swe math``, answered once at      the same
+          temperature 1 (kind ``mathematics``)
 ========  ==================================================  ====================================================
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -163,4 +165,17 @@ class EpisodesGauge:
         }
 
 
-_KINDS: dict[str, Callable[[Fields, World], Gauge]] = {"steps": StepsGauge, "episodes": EpisodesGauge}
+class MathematicsGauge(EpisodesGauge):
+    """Accuracy on maths problems. Unlike tasks of one repository, they have nothing in common: each is resampled."""
+
+    def read(self, out: Path) -> Measured:
+        """See `Gauge.read`."""
+        measured = super().read(out)
+        return {"solved": {unit: replace(o, cluster=unit) for unit, o in measured["solved"].items()}}
+
+
+_KINDS: dict[str, Callable[[Fields, World], Gauge]] = {
+    "steps": StepsGauge,
+    "episodes": EpisodesGauge,
+    "mathematics": MathematicsGauge,
+}
