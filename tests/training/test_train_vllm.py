@@ -44,7 +44,9 @@ def engine(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Itera
         stack.enter_context(torch._dynamo.config.patch(disable=True))
         options = [f"--engine={request.param}"]
         if request.param == "vllm-server":
-            url, _ = stack.enter_context(vllm_server(model, tmp_path / "log"))
+            url, _ = stack.enter_context(
+                vllm_server(model, tmp_path / "log", "--dtype", "float32", "--logprobs-mode", "processed_logprobs")
+            )
             options.append(f"--engine-url={url}")
         yield options
 
