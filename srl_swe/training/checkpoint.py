@@ -27,9 +27,11 @@ LEARNER = "learner.pt"
 
 
 def save_checkpoint(
-    run: Path, loaded: LoadedModel, learner: Learner, objective: Objective, *, update: int, keep: int
+    run: Path, loaded: LoadedModel, learner: Learner, objective: dict[str, Any], *, update: int, keep: int
 ) -> Path:
     """Write the state after ``update`` updates; then remove all but the newest ``keep`` checkpoints.
+
+    ``objective`` is its state after the batch of that update.
 
     Raises:
         StorageError: it cannot be written; nothing of it is left, and earlier checkpoints stay.
@@ -46,7 +48,7 @@ def save_checkpoint(
     try:
         save_model(loaded.model, loaded.tokenizer, partial)
         torch.save({"learner": learner.state_dict(), "random": random_states()}, partial / LEARNER)
-        state = {"update": update, "objective": objective.state_dict(), "sizes": _sizes(partial)}
+        state = {"update": update, "objective": objective, "sizes": _sizes(partial)}
         (partial / STATE).write_text(json.dumps(state))
         _sync(partial)
     except BaseException as error:

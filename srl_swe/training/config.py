@@ -85,6 +85,9 @@ class TrainConfig:
     ``vllm-server``, which somebody has started."""
     engine_url: str | None = None
     """srl, rlvr: where the server is, such as ``http://localhost:8000``."""
+    overlap: bool = False
+    """srl, rlvr: the next batch is sampled while this one is trained on, by weights that are one update older; for the
+    engines that have weights of their own."""
     group_size: int = 8
     """srl, rlvr: completions of each step instance, or episodes of each task, G."""
     dynamic_sampling: bool = True
@@ -191,6 +194,8 @@ class TrainConfig:
             raise ConfigError(f"clip_high: loss {self.loss!r} is clipped symmetrically; choose 'clip_higher'")
         if (self.engine == "vllm-server") != (self.engine_url is not None):
             raise ConfigError("engine_url: goes with engine 'vllm-server', the one that has an address")
+        if self.overlap and self.engine == "transformers":
+            raise ConfigError("overlap: needs an engine that has weights of its own; 'transformers' has the learner's")
         if self.keep_answers and self.history is not None:
             raise ConfigError("keep_answers: needs history = None, all of the episode")
         if self.objective == "rlvr" and self.reverse_curriculum != bool(self.trajectories):
@@ -210,7 +215,7 @@ _ONLY_FOR: dict[str, tuple[ObjectiveName, ...]] = {
     **dict.fromkeys(("temperature", "loss", "clip", "clip_high", "kl_coefficient", "importance_cap"), _SAMPLED),
     "autojunk": ("srl",),
     **dict.fromkeys(("unit", "instances"), ("sft", "srl")),
-    **dict.fromkeys(("engine", "engine_url"), _SAMPLED),
+    **dict.fromkeys(("engine", "engine_url", "overlap"), _SAMPLED),
     **dict.fromkeys(("suites", "tasks", "max_steps", "environments", "backend"), ("rlvr",)),
     **dict.fromkeys(("keep_answers", "reverse_curriculum"), ("rlvr",)),
 }

@@ -20,6 +20,7 @@ from srl_swe.policies.canary import PROMPTS, TOLERANCES, Canary
 from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.training.batch import Batch, Objective
 from srl_swe.training.batch_log import BatchLog
+from srl_swe.training.batch_source import BatchSource
 from srl_swe.training.budget import Budget
 from srl_swe.training.checkpoint import (
     checkpoints,
@@ -74,6 +75,7 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
         if objective.engine is not None:
             stack.callback(objective.engine.close)
         run = _Run(config, loaded, objective)
+        stack.callback(run.close)
         done = _restore(config.out, run.learner, objective, say)
         journal = Journal(config, done, _resolved(source, loaded))
         stack.callback(journal.close)
@@ -100,7 +102,8 @@ class _Run:
 
     def __init__(self, config: TrainConfig, loaded: LoadedModel, objective: Objective) -> None:
         self.config, self.loaded, self.objective = config, loaded, objective
-        self.batches = BatchLog(config.out)
+        self.log = BatchLog(config.out)
+        self.batches = BatchSource(self.log, objective, overlap=config.overlap)
         self.canary: Canary | None = None
         self.reference = Reference(loaded) if objective.loss.needs_reference else None
         self.learner = Learner(
@@ -117,12 +120,13 @@ class _Run:
     def update(self, update: int) -> tuple[dict[str, Any], Batch]:
         """Make a batch, train on it, bring the engine up to date."""
         start = time.perf_counter()
-        batch = self.batches.next_batch(self.objective, update)
+        batch = self.batches.take(update, last=update == self.config.updates)
         sampled = time.perf_counter()
         rate = learning_rate(self.config, update)
         samples = batch.samples if self.reference is None else self.reference.annotate(batch.samples, self.learner)
         stats = self.learner.update(samples, rate)
         trained = time.perf_counter()
+        self.batches.wait()
         canary = self.sync(update, batch)
         end = time.perf_counter()
         return {
@@ -130,6 +134,7 @@ class _Run:
             **batch.metrics,
             **dataclasses.asdict(stats),
             **canary,
+            **_staleness(update, batch),
             "lr": rate,
             "samples": len(samples),
             "sampled_tokens": sum(len(rollout.completion.token_ids) for rollout in batch.rollouts),
@@ -167,11 +172,21 @@ class _Run:
             self.config.out,
             self.loaded,
             self.learner,
-            self.objective,
+            self.batches.state,
             update=update,
             keep=self.config.keep_checkpoints,
         )
-        self.batches.forget(up_to=update_of(checkpoints(self.config.out)[0]))
+        self.log.forget(up_to=update_of(checkpoints(self.config.out)[0]))
+
+    def close(self) -> None:
+        """Wait for what is being sampled."""
+        self.batches.close()
+
+
+def _staleness(update: int, batch: Batch) -> dict[str, int]:
+    """How many updates older than the learner's the weights were that the oldest rollout was sampled with."""
+    versions = [rollout.weight_version for rollout in batch.rollouts]
+    return {"staleness": update - 1 - min(versions)} if versions else {}
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:

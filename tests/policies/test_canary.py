@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_models import save_tiny_model
 
 from srl_swe.errors import EngineMismatchError
 from srl_swe.policies.canary import TOLERANCES, Canary, check_gap
 from srl_swe.policies.chat import encode_prompt
 from srl_swe.policies.engine import Engine
 from srl_swe.policies.engines import make_engine
-from srl_swe.policies.models import Dtype, LoadedModel, load_model
+from srl_swe.policies.models import DEFAULT_MODEL, Dtype, LoadedModel, load_model
 from srl_swe.policies.transformers_engine import TransformersEngine
 from srl_swe.records import Sample
 from srl_swe.training.learner import Learner
@@ -21,6 +22,8 @@ from srl_swe.training.losses import Loss, negative_log_likelihood
 
 pytestmark = pytest.mark.model
 HEAD = ("model.embed_tokens.weight", "lm_head.weight")
+STRONG = 1e-3
+"""A learning rate at which four updates move log-probabilities by more than bfloat16 rounds them."""
 TEXTS = (
     "Explain, in a few plain words, why the sky of a clear day is blue, and what colour it takes on at dusk.",
     "Write a function that returns the sum of two integers, and a test of it, in Python.",
@@ -43,8 +46,9 @@ class CopyEngine(TransformersEngine):
         super().load(None, version)
 
 
-def make_learner(dtype: Dtype) -> tuple[LoadedModel, Learner]:
-    loaded = load_model(dtype=dtype, device="cpu")
+def make_learner(dtype: Dtype, tiny: Path) -> tuple[LoadedModel, Learner]:
+    """In bfloat16 the real small model, whose rounding the tolerance is made for; in float32 a tiny one will do."""
+    loaded = load_model(DEFAULT_MODEL if dtype == "bfloat16" else str(tiny), dtype=dtype, device="cpu")
     return loaded, Learner(loaded, Loss(function=negative_log_likelihood, per_response=False))
 
 
@@ -65,7 +69,9 @@ def train(learner: Learner, loaded: LoadedModel, updates: int, rate: float) -> N
 def canary_of(engine: Engine, loaded: LoadedModel, dtype: str) -> Canary:
     short = isinstance(engine, TransformersEngine)
     # Longer than a block of vLLM's prefix cache on CPUs, which is 128 tokens.
-    return Canary(engine, prompts(loaded, 1 if short else 8), temperature=1.0, tolerance=TOLERANCES[dtype])
+    return Canary(
+        engine, prompts(loaded, 1 if short else 8), temperature=1.0, tolerance=TOLERANCES[dtype], max_new_tokens=16
+    )
 
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
@@ -74,22 +80,30 @@ def dtype(request: pytest.FixtureRequest) -> Dtype:
     return name
 
 
-def test_faults_are_found(dtype: Dtype) -> None:
-    loaded, learner = make_learner(dtype)
-    engine = CopyEngine(loaded, load_model(dtype=dtype, device="cpu"))
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its heads are as wide as vLLM needs them."""
+    return save_tiny_model(
+        tmp_path_factory.mktemp("model"), hidden_size=128, num_attention_heads=4, initializer_range=0.1
+    )
+
+
+def test_faults_are_found(dtype: Dtype, tiny: Path) -> None:
+    loaded, learner = make_learner(dtype, tiny)
+    engine = CopyEngine(loaded, load_model(loaded.name, dtype=dtype, device="cpu"))
     find_faults(engine, loaded, learner, dtype)
 
 
 @pytest.mark.vllm
 @pytest.mark.filterwarnings("ignore")
-def test_faults_of_vllm_are_found(dtype: Dtype) -> None:
+def test_faults_of_vllm_are_found(dtype: Dtype, tiny: Path) -> None:
     pytest.importorskip("vllm")
-    loaded, learner = make_learner(dtype)
+    loaded, learner = make_learner(dtype, tiny)
     engine = make_engine("vllm", loaded)
     try:
         find_faults(engine, loaded, learner, dtype)
         # New weights, but what the prefix cache holds of the prompts was computed by the old ones.
-        train(learner, loaded, 3, 3e-4)
+        train(learner, loaded, 4, STRONG)
         canary = canary_of(engine, loaded, dtype)
         engine._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": loaded.weights()})  # type: ignore[attr-defined]
         with pytest.raises(EngineMismatchError, match="on average"):
@@ -115,7 +129,7 @@ def find_faults(engine: Engine, loaded: LoadedModel, learner: Learner, dtype: st
 
     # All is new but for the output layer, which is tied to the embedding.
     old = {name: tensor.clone() for name, tensor in loaded.weights() if name in HEAD}
-    train(learner, loaded, 3, 3e-4)
+    train(learner, loaded, 4, STRONG)
     engine.load(((name, old.get(name, tensor)) for name, tensor in loaded.weights()), 3)
     with pytest.raises(EngineMismatchError, match=r"weights 3: .* on average"):
         canary.check(learner.score)

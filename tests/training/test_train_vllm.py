@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,14 +77,23 @@ def test_srl_then_rlvr(engine: list[str], model: Path, tmp_path: Path, docker_cl
     assert sum(line["episodes"] for line in metrics(tmp_path / "rlvr")) == 4
 
 
-def test_a_run_goes_on(model: Path, tmp_path: Path) -> None:
-    """What was sampled before an end is what an unbroken run samples: vLLM gets the checkpoint's weights."""
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_run_that_was_cut_off_goes_on(model: Path, tmp_path: Path, overlap: bool) -> None:
+    """With the same losses, and the same weights behind each rollout."""
     pytest.importorskip("vllm")
+    run = tmp_path / "run"
+    line = ["train", f"--out={run}", f"--model={model}", f"--trajectories={TRAJECTORIES}", *SHORT, *MOVING, *SAMPLED]
+    line += ["--engine=vllm", "--updates=3", "--save-every=1", "--keep-checkpoints=3"]
+    seen = []
     with torch._dynamo.config.patch(disable=True):
-        line = ["train", f"--model={model}", f"--trajectories={TRAJECTORIES}", *SHORT, *MOVING, *SAMPLED]
-        for out, updates in (("whole", 3), ("broken", 1), ("broken", 3)):
-            assert main([*line, f"--out={tmp_path / out}", "--engine=vllm", f"--updates={updates}"]) == 0
-    losses = [[m["grad_norm"] for m in metrics(tmp_path / out)] for out in ("whole", "broken")]
-    texts = [[r["text"] for r in rollouts(tmp_path / out)] for out in ("whole", "broken")]
-    assert losses[0] == losses[1]
-    assert texts[0] == texts[1]
+        for _ in range(2):
+            assert main([*line, "--overlap"] if overlap else line) == 0
+            seen.append(([(m["loss"], m["grad_norm"]) for m in metrics(run)], rollouts(run)))
+            for lost in ("update-000002", "update-000003"):
+                shutil.rmtree(run / "checkpoints" / lost)
+            if not overlap:  # sampled anew: with the same weights and seeds
+                shutil.rmtree(run / "batches")
+    assert seen[0] == seen[1]
+    late = 1 if overlap else 0
+    assert {(r["update"], r["weight_version"]) for r in rollouts(run)} == {(1, 0), (2, 1 - late), (3, 2 - late)}
+    assert [m["staleness"] for m in metrics(run)] == [0, late, late]
