@@ -152,7 +152,8 @@ class Actor:
         )
 
     def _run_agent(self, prepared: Sequence[PreparedTask], out: Path, *, split: Split | None) -> list[EpisodeResult]:
-        from srl_swe.evaluation.agents import Agent, evaluate_agent
+        from srl_swe.evaluation.agent_commands import Agent
+        from srl_swe.evaluation.agents import evaluate_agent
 
         agent = Agent(
             command=self.agent.agent_command or "",

@@ -11,9 +11,9 @@ from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.records import Sample
 from srl_swe.training.config import OptimizerName
 from srl_swe.training.learner import Learner
-from srl_swe.training.losses import Loss, clipped_policy_gradient, negative_log_likelihood
+from srl_swe.training.losses import Loss, PolicyGradient, negative_log_likelihood
 
-GRPO = Loss(function=clipped_policy_gradient(0.2), per_response=True, clip=0.2)
+GRPO = Loss(function=PolicyGradient(), per_response=True, clip=0.2)
 
 
 def make_sample(prompt: tuple[int, ...], completion: tuple[int, ...], advantage: float = 1.0) -> Sample:
