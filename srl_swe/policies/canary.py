@@ -19,11 +19,11 @@ from srl_swe.errors import EngineMismatchError
 from srl_swe.policies.engine import Engine
 from srl_swe.records import Completion, Sample, Sampling
 
-TOLERANCES = {"float32": 2e-5, "bfloat16": 0.08}
+TOLERANCES = {"float32": 1e-4, "bfloat16": 0.08}
 """Largest mean difference of log-probabilities that rounding alone makes at temperature 1, by the model's precision.
 
 Measured between vLLM and the learner with SmolLM2-135M on CPUs, 4 prompts of 700 tokens, 32 tokens each, 19 rounds over
-4 updates: bfloat16 0.034 to 0.056, with single tokens up to 0.36; float32 FLOAT32. Weights that are 1, 2, 3, 4 updates
+4 updates: bfloat16 0.034 to 0.056, with single tokens up to 0.36; float32 0.00001. Weights that are 1, 2, 3, 4 updates
 of SFT at a learning rate of 3e-5 behind give 0.068, 0.074, 0.084, 0.107 in bfloat16.
 """
 
