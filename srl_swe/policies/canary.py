@@ -22,16 +22,17 @@ from srl_swe.records import Completion, Sample, Sampling
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.08}
 """Largest mean difference of log-probabilities that rounding alone makes at temperature 1, by the model's precision.
 
-Measured between vLLM and the learner with SmolLM2-135M on CPUs, 4 prompts of 700 tokens, 32 tokens each, 19 rounds over
-4 updates: bfloat16 0.034 to 0.056, with single tokens up to 0.36; float32 0.00001. Weights that are 1, 2, 3, 4 updates
-of SFT at a learning rate of 3e-5 behind give 0.068, 0.074, 0.084, 0.107 in bfloat16.
+Measured between vLLM and the learner with SmolLM2-135M on CPUs, prompts of 700 tokens, 32 tokens each. bfloat16: 0.034
+to 0.056, with single tokens up to 0.36; weights that are 1, 2, 3, 4 updates of SFT at a learning rate of 3e-5 behind give
+0.068, 0.074, 0.084, 0.107. float32: 2e-6 to 1e-5; one such update and no sync gives 0.047, a stale prefix cache 0.029, a
+stale tied output layer 0.0027.
 """
 
 PROMPTS = 4
 """Prompts that are enough, with `NEW_TOKENS` tokens each."""
 NEW_TOKENS = 32
 
-_MOVED = 0.02
+_MOVED = 0.05
 """The learner has moved where its log-probabilities of an answer have, on average, by this share of the tolerance."""
 
 Score = Callable[[Sequence[Sample]], Sequence[Sequence[float]]]
