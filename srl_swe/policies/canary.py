@@ -22,10 +22,12 @@ from srl_swe.records import Completion, Sample, Sampling
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.08}
 """Largest mean difference of log-probabilities that rounding alone makes at temperature 1, by the model's precision.
 
-Measured between vLLM and the learner with SmolLM2-135M on CPUs, prompts of 700 tokens, 32 tokens each. bfloat16: 0.034
-to 0.056, with single tokens up to 0.36; weights that are 1, 2, 3, 4 updates of SFT at a learning rate of 3e-5 behind give
-0.068, 0.074, 0.084, 0.107. float32: 2e-6 to 1e-5; one such update and no sync gives 0.047, a stale prefix cache 0.029, a
-stale tied output layer 0.0027.
+Measured between vLLM and the learner with SmolLM2-135M on CPUs, prompts of 700 tokens, 32 tokens each:
+
+- bfloat16: 0.034 to 0.056, with single tokens up to 0.36; weights that are 1, 2, 3, 4 updates of SFT at a learning rate
+  of 3e-5 behind give 0.068, 0.074, 0.084, 0.107;
+- float32: 2e-6 to 1e-5; after one such update a missed sync gives 0.047, a stale prefix cache 0.029, a stale tied
+  output layer 0.0027.
 """
 
 PROMPTS = 4
