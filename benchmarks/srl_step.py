@@ -3,8 +3,8 @@
     python -m benchmarks.srl_step --json benchmarks/results/srl_step.json
 
 An update is the first ``--steps`` steps of a real trajectory with ``--group`` answers each, all of exactly ``--new``
-tokens, so that everybody does the same work. Three do it, each on a model of its own, in turn, round after round;
-ratios are of the same round:
+tokens, so that everybody does the same work. Three do it, each on a model of its own (in float32 16 bytes a weight), in
+turn, round after round; ratios are of the same round:
 
 - ours: the objective, the engine (``--engine``) and the learner of `srl-swe train`;
 - padded: transformers' padded `generate`, then our learner on one row a sample;
@@ -152,6 +152,7 @@ def padded(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace)
 def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, folder: str) -> Update:
     """A trainer that is asked for one step at a time."""
     from datasets import Dataset
+    from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
     rows = len(data.instances) * options.group
@@ -188,6 +189,8 @@ def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, fo
         train_dataset=Dataset.from_list([{"prompt": list(i.instance.messages)} for i in data.instances]),
         processing_class=loaded.tokenizer,
     )
+
+    trainer.remove_callback(PrinterCallback)
 
     def update(number: int) -> dict[str, float]:
         del number
