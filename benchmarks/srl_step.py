@@ -152,7 +152,7 @@ def padded(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace)
 def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, folder: str) -> Update:
     """A trainer that is asked for one step at a time."""
     from datasets import Dataset
-    from transformers import PrinterCallback
+    from transformers import PrinterCallback, TrainerCallback
     from trl import GRPOConfig, GRPOTrainer
 
     rows = len(data.instances) * options.group
@@ -162,6 +162,15 @@ def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, fo
         def _generate_and_score_completions(self, inputs: Any) -> Any:
             with timed(seconds, "sampling"):
                 return super()._generate_and_score_completions(inputs)
+
+    class Step(TrainerCallback):  # type: ignore[misc]
+        """Without what `train` does before and after."""
+
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            seconds["start"] = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seconds["whole"] = time.perf_counter() - seconds["start"]
 
     settings = GRPOConfig(
         output_dir=folder,
@@ -195,10 +204,9 @@ def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, fo
     def update(number: int) -> dict[str, float]:
         del number
         seconds.clear()
-        start = time.perf_counter()
         trainer.train()
-        whole = time.perf_counter() - start
-        return {"sampling": seconds["sampling"], "training": whole - seconds["sampling"], "sync": 0.0}
+        sampling = seconds["sampling"]
+        return {"sampling": sampling, "training": seconds["whole"] - sampling, "sync": 0.0}
 
     return update
 
