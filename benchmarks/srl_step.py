@@ -9,7 +9,7 @@ turn, round after round; ratios are of the same round:
 - ours: the objective, the engine (``--engine``) and the learner of `srl-swe train`;
 - padded: transformers' padded `generate`, then our learner on one row a sample;
 - TRL: `GRPOTrainer`, which pads both, where it is installed and ``--trl`` is given. Its sync is no work, since its
-  `generate` has the trainer's weights.
+  `generate` has the trainer's weights; what it does around its passes, the optimiser's step too, is not counted.
 
 Trajectories are files of ours, or of any format that is read (``--trajectories FILE --place 0``), such as
 mini-swe-agent's.
@@ -152,7 +152,7 @@ def padded(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace)
 def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, folder: str) -> Update:
     """A trainer that is asked for one step at a time."""
     from datasets import Dataset
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback
     from trl import GRPOConfig, GRPOTrainer
 
     rows = len(data.instances) * options.group
@@ -163,14 +163,9 @@ def trl(loaded: LoadedModel, data: TrainingData, options: argparse.Namespace, fo
             with timed(seconds, "sampling"):
                 return super()._generate_and_score_completions(inputs)
 
-    class Step(TrainerCallback):  # type: ignore[misc]
-        """Without what `train` does before and after."""
-
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            seconds["start"] = time.perf_counter()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds["whole"] = time.perf_counter() - seconds["start"]
+        def training_step(self, *parts: Any, **named: Any) -> Any:
+            with timed(seconds, "whole"):
+                return super().training_step(*parts, **named)
 
     settings = GRPOConfig(
         output_dir=folder,

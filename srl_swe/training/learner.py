@@ -81,8 +81,8 @@ class _Tally:
 class Learner:
     """AdamW on float32 weights; the forward and backward pass in the model's own precision.
 
-    `torch.compile` is not used: attention in a trie is Python at each layer, which breaks the graph there, and a pass has
-    another shape each time. On CPUs compiling takes a minute where vLLM does it, for a quarter more tokens a second.
+    `torch.compile` is not used: attention in a trie is Python at each layer, which breaks the graph there, and a pass
+    has another shape each time. vLLM on CPUs compiles for a minute, for a quarter more tokens a second.
 
     Args:
         loaded: The model that is trained in place; an engine may hold the same object. Of a model with adapters only
