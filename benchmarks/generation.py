@@ -93,8 +93,11 @@ def make_engines(loaded: LoadedModel, options: argparse.Namespace, sampling: Sam
     return engines
 
 
-def padded_generate(loaded: LoadedModel, prompts: list[tuple[int, ...]], size: int, new: int) -> None:
-    """As TRL's stable trainer does it: each prompt once an answer, all padded on the left to the longest."""
+def padded_generate(loaded: LoadedModel, prompts: list[tuple[int, ...]], size: int, new: int) -> list[list[int]]:
+    """As TRL's stable trainer does it: each prompt once an answer, all padded on the left to the longest.
+
+    The answers' tokens, prompt after prompt.
+    """
     import torch
 
     longest = max(map(len, prompts))
@@ -103,7 +106,7 @@ def padded_generate(loaded: LoadedModel, prompts: list[tuple[int, ...]], size: i
     ids = torch.tensor([[pad] * (longest - len(row)) + list(row) for row in rows])
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     with torch.no_grad():
-        loaded.model.generate(
+        made = loaded.model.generate(
             input_ids=ids,
             attention_mask=mask,
             do_sample=True,
@@ -114,6 +117,7 @@ def padded_generate(loaded: LoadedModel, prompts: list[tuple[int, ...]], size: i
             min_new_tokens=new,
             pad_token_id=pad,
         )
+    return made[:, longest:].tolist()
 
 
 def publish(

@@ -151,6 +151,7 @@ def test_contradicting_options(tmp_path, suite):
     assert "--endpoint" in run("eval", "--policy", "openai", *out, code=2).stderr
     assert "--policy command" in run("eval", "--policy", "gold", "--agent-command", "x", *out, code=2).stderr
     assert "the same each time" in run("eval", "--policy", "gold", "--k", "2", *out, code=2).stderr
+    assert "--engine" in run("eval", "--policy", "gold", "--engine", "vllm", *out, code=2).stderr
     assert "--seeds" in run("experts", "record", "--seeds", "0", suite, code=2).stderr
 
 

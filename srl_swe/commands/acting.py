@@ -13,6 +13,7 @@ from srl_swe.commands.output import console
 from srl_swe.environments.episodes import repo_environment
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.runner import evaluate
+from srl_swe.policies.engines import EngineName
 from srl_swe.policies.model_policy import ModelPolicy
 from srl_swe.policies.protocol import Policy, RemotePolicy
 from srl_swe.policies.scripted import DoNothingPolicy, ExpertPolicy, GoldPolicy
@@ -42,6 +43,17 @@ class EpisodeOptions:
     """Longest observation that a model sees; by default 300 for --policy model, and 6000 for others."""
     max_new_tokens: int | None = None
     """Most tokens of a model's answer; by default 192 for --policy model, and 2048 for others."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineOptions:
+    """What generates, for --policy model."""
+
+    engine: EngineName = "transformers"
+    """transformers, embedded; vllm, in this process; vllm-server, which somebody has started on this machine, and which
+    is given the model's weights."""
+    engine_url: str | None = None
+    """Where that server is, such as http://localhost:8000."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +92,9 @@ class AgentOptions:
     """Seconds an episode of it may take."""
 
 
+_EMBEDDED = EngineOptions()
+
+
 @dataclass(kw_only=True)
 class Actor:
     """Who acts, and how."""
@@ -87,6 +102,7 @@ class Actor:
     policy: PolicyName
     model: str | None
     episodes: EpisodeOptions
+    engine: EngineOptions
     endpoint: EndpointOptions
     agent: AgentOptions
     backend: str
@@ -94,9 +110,14 @@ class Actor:
     scripted: Policy | None = None
 
     def load(self, seed: int) -> None:
-        """Load the model."""
+        """Load the model, and start its engine."""
         tokens = self.episodes.max_new_tokens or 192
-        self.loaded = load_policy(self.model, temperature=1.0, max_new_tokens=tokens, seed=seed)
+        self.loaded = load_policy(self.model, temperature=1.0, max_new_tokens=tokens, seed=seed, options=self.engine)
+
+    def close(self) -> None:
+        """End the model's engine."""
+        if self.loaded is not None:
+            self.loaded.engine.close()
 
     def at(self, temperature: float) -> ModelPolicy:
         """The model with answers drawn at a temperature."""
@@ -131,7 +152,8 @@ class Actor:
         )
 
     def _run_agent(self, prepared: Sequence[PreparedTask], out: Path, *, split: Split | None) -> list[EpisodeResult]:
-        from srl_swe.evaluation.agents import Agent, evaluate_agent
+        from srl_swe.evaluation.agent_commands import Agent
+        from srl_swe.evaluation.agents import evaluate_agent
 
         agent = Agent(
             command=self.agent.agent_command or "",
@@ -183,7 +205,9 @@ class Actor:
         local = self.policy == "model"
         tokens = self.episodes.max_new_tokens or (192 if local else 2048)
         settings: dict[str, Any] = {"temperature": self.episodes.temperature, "max_new_tokens": tokens}
-        return settings if local else settings | {"endpoint": self.endpoint.endpoint}
+        if local:
+            return settings | ({} if self.engine.engine == "transformers" else {"engine": self.engine.engine})
+        return settings | {"endpoint": self.endpoint.endpoint}
 
     def _view(self) -> dict[str, Any]:
         """What of the episode a model sees, where it is not what students see in training."""
@@ -201,10 +225,15 @@ def check_options(
     model: str | None,
     measure: str,
     episodes: EpisodeOptions,
+    engine: EngineOptions,
     endpoint: EndpointOptions,
     agent: AgentOptions,
 ) -> None:
     """Refuse options that contradict each other."""
+    if policy != "model" and engine != EngineOptions():
+        raise ConfigError(f"--engine and --engine-url go with --policy model, not with --policy {policy}")
+    if (engine.engine == "vllm-server") != (engine.engine_url is not None):
+        raise ConfigError("--engine-url goes with --engine vllm-server, the one that has an address")
     if policy not in ("model", "openai") and model is not None:
         raise ConfigError(f"--model goes with --policy model or openai, not with --policy {policy}")
     if policy != "model" and measure != "episodes":
@@ -238,19 +267,27 @@ def scripted_policy(name: PolicyName, tasks: Sequence[Task], recorded: Sequence[
 
 
 def load_policy(
-    model: str | None, *, temperature: float, max_new_tokens: int, seed: int = 0, name: str | None = None
+    model: str | None,
+    *,
+    temperature: float,
+    max_new_tokens: int,
+    seed: int = 0,
+    name: str | None = None,
+    options: EngineOptions = _EMBEDDED,
 ) -> ModelPolicy:
-    """A language model on the embedded engine; `None` for the embedded model. Results call it ``name``.
+    """A language model on an engine; `None` for the embedded model. Results call it ``name``.
 
     Raises:
-        ModelError: it cannot be found or loaded.
+        MissingDependencyError: vLLM is not installed.
+        ModelError: it cannot be found or loaded, or the engine cannot run it.
+        InfrastructureError: the engine did not start, or the server does not answer.
     """
+    from srl_swe.policies.engines import make_engine
     from srl_swe.policies.models import DEFAULT_MODEL, load_model
-    from srl_swe.policies.transformers_engine import TransformersEngine
     from srl_swe.training.checkpoint import model_source
 
     loaded = load_model(model_source(model or DEFAULT_MODEL))
-    engine = TransformersEngine(loaded, seed=seed)
+    engine = make_engine(options.engine, loaded, seed=seed, url=options.engine_url)
     return ModelPolicy(
         name or loaded.name, engine, loaded.tokenizer, Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
     )

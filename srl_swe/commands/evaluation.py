@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from srl_swe.commands.acting import (
     Actor,
     AgentOptions,
     EndpointOptions,
+    EngineOptions,
     EpisodeOptions,
     PolicyName,
     check_options,
@@ -32,9 +34,10 @@ Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction]
 
 
 Episodes = Annotated[EpisodeOptions, tyro.conf.arg(name="")]
+Generating = Annotated[EngineOptions, tyro.conf.arg(name="")]
 Endpoint = Annotated[EndpointOptions, tyro.conf.arg(name="")]
 External = Annotated[AgentOptions, tyro.conf.arg(name="")]
-_EPISODES, _ENDPOINT, _AGENT = EpisodeOptions(), EndpointOptions(), AgentOptions()
+_EPISODES, _ENGINE, _ENDPOINT, _AGENT = EpisodeOptions(), EngineOptions(), EndpointOptions(), AgentOptions()
 
 
 def evaluate_policy(
@@ -49,6 +52,7 @@ def evaluate_policy(
     measure: Literal["episodes", "steps", "both"] = "episodes",
     samples: int = 4,
     episodes: Episodes = _EPISODES,
+    engine: Generating = _ENGINE,
     endpoint: Endpoint = _ENDPOINT,
     agent: External = _AGENT,
     backend: str = "docker",
@@ -70,12 +74,13 @@ def evaluate_policy(
         measure: Whole episodes in containers, single steps against the expert's, or both.
         samples: Answers a step, drawn at temperature 1; the most likely answer is asked for besides.
         episodes: How episodes are run.
+        engine: For --policy model.
         endpoint: For --policy openai.
         agent: For --policy command.
         backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
         seed: Seed of the environments, of the model and of the intervals.
     """
-    check_options(policy, model, measure, episodes, endpoint, agent)
+    check_options(policy, model, measure, episodes, engine, endpoint, agent)
     tasks = read_tasks(suites, split=split, ids=task, domain=None)
     if measure != "steps":
         tasks = _judged(tasks)
@@ -84,16 +89,25 @@ def evaluate_policy(
         recorded = _recorded(tasks, trajectories)
     if measure != "steps" and any(t.domain == "repository" for t in tasks):
         sweep_first(backend)
-    actor = Actor(policy=policy, model=model, episodes=episodes, endpoint=endpoint, agent=agent, backend=backend)
-    if policy == "model":
-        actor.load(seed)
-        if measure != "episodes":
-            _measure_steps(actor.at(1.0), recorded, out, samples=samples)
-    else:
-        actor.scripted = scripted_policy(policy, tasks, recorded)
-    if measure == "steps":
-        return 0
-    results = actor.run(prepare_all(tasks, backend), out, split=split, seed=seed)
+    actor = Actor(
+        policy=policy,
+        model=model,
+        episodes=episodes,
+        engine=engine,
+        endpoint=endpoint,
+        agent=agent,
+        backend=backend,
+    )
+    with contextlib.closing(actor):
+        if policy == "model":
+            actor.load(seed)
+            if measure != "episodes":
+                _measure_steps(actor.at(1.0), recorded, out, samples=samples)
+        else:
+            actor.scripted = scripted_policy(policy, tasks, recorded)
+        if measure == "steps":
+            return 0
+        results = actor.run(prepare_all(tasks, backend), out, split=split, seed=seed)
     return print_results(results, out, seed=seed)
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
-import math
 import os
 import re
 import secrets
@@ -21,11 +19,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 
 from srl_swe.errors import ConfigError, EngineUnavailableError, InfrastructureError, StorageError
+from srl_swe.evaluation.agent_commands import Agent, count, fill, read_report, whole
 from srl_swe.evaluation.agent_processes import Ended, run_agent
 from srl_swe.evaluation.jobs import Job, plan, without_patch
 from srl_swe.evaluation.lines import check_meta
@@ -43,51 +42,6 @@ WORLD_FAILED = 75
 _CANNOT_START = (126, 127)
 _TAIL = 4_000
 _IN_SANDBOX = "/tmp/problem.md"
-_HOST_NAMES = (
-    "container",
-    "exec",
-    "image",
-    "problem_file",
-    "workdir",
-    "task_id",
-    "output",
-    "patch_file",
-    "report_file",
-)
-_SANDBOX_NAMES = ("problem_file", "workdir", "task_id")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Agent:
-    """How an external agent is run."""
-
-    command: str
-    """A line for bash, with placeholders such as ``{container}`` and ``{problem_file}``."""
-    name: str = "agent"
-    """How results name it."""
-    where: Literal["host", "sandbox"] = "host"
-    """Where the command runs."""
-    timeout_s: float = 1800.0
-    """Seconds an episode of it may take."""
-    backend: str = "docker"
-    """Sandbox backend."""
-
-    def check(self) -> None:
-        """Refuse what cannot work.
-
-        Raises:
-            ConfigError: naming it.
-        """
-        if not self.command.strip():
-            raise ConfigError("agent command: it is empty")
-        if not 0 < self.timeout_s < math.inf:
-            raise ConfigError(f"agent timeout: must be above 0, not {self.timeout_s}")
-        used = {name for name in _HOST_NAMES if f"{{{name}}}" in self.command}
-        if self.where == "sandbox" and (bad := used - set(_SANDBOX_NAMES)):
-            raise ConfigError(f"agent command: {{{min(bad)}}} is on this machine; the command runs in the sandbox")
-        has_container = self.backend.partition(":")[0] in ("docker", "podman")
-        if not has_container and (bad := used & {"container", "exec", "image"}):
-            raise ConfigError(f"agent command: {{{min(bad)}}} needs a container; {self.backend} has none")
 
 
 def evaluate_agent(
@@ -187,15 +141,15 @@ class AgentEpisode:
             policy=policy,
             solved=None if self.failure is not None else bool(self.verdict and self.verdict.solved),
             ending=self.ending,
-            steps=int(_count(self.report.get("steps")) or 0),
+            steps=int(count(self.report.get("steps")) or 0),
             seconds=self.seconds,
             patch=self.patch,
             tampering=self.verdict.tampering if self.verdict else (),
             error=self.failure,
             sample=self.job.sample,
-            prompt_tokens=_whole(self.report.get("prompt_tokens")),
-            completion_tokens=_whole(self.report.get("completion_tokens")),
-            cost=_count(self.report.get("cost")),
+            prompt_tokens=whole(self.report.get("prompt_tokens")),
+            completion_tokens=whole(self.report.get("completion_tokens")),
+            cost=count(self.report.get("cost")),
             exit_code=self.exit_code,
         )
 
@@ -236,7 +190,7 @@ class AgentEpisode:
             return
         if ended.exit_code in _CANNOT_START and not ended.limit:
             raise ConfigError(f"agent command: cannot be started: {self._tail()[-300:].strip()}")
-        self.report = _read_report(self.folder / "report.json")
+        self.report = read_report(self.folder / "report.json")
         self.patch = self._taken(sandbox)
         self._close_sandbox()  # one episode never holds the memory of two
         if ended.limit:
@@ -265,7 +219,7 @@ class AgentEpisode:
         prefix = shlex.join(["docker", "exec", "-i", "-u", USER, "-w", WORKDIR, container])
         quoted = {name: shlex.quote(value) for name, value in values.items()} | {"exec": prefix}
         return run_agent(
-            _fill(self.agent.command, quoted),
+            fill(self.agent.command, quoted),
             folder=self.folder,
             log=self.folder / "output.log",
             environment={**os.environ, **engine, **variables},
@@ -278,7 +232,7 @@ class AgentEpisode:
         sandbox.write_file(_IN_SANDBOX, self.job.prepared.task.problem_statement.encode())
         values = {"problem_file": _IN_SANDBOX, "workdir": WORKDIR, "task_id": self.job.prepared.task.task_id}
         exports = " ".join(f"SRL_SWE_{name.upper()}={shlex.quote(value)}" for name, value in values.items())
-        command = _fill(self.agent.command, {name: shlex.quote(value) for name, value in values.items()})
+        command = fill(self.agent.command, {name: shlex.quote(value) for name, value in values.items()})
         # In a session of its own, in a subshell: whatever it does to its shell, the patch is taken from another one.
         done = sandbox.run(f"export {exports}; (\n{command}\n)", timeout_s=self.agent.timeout_s, session="agent")
         (self.folder / "output.log").write_text(done.output, encoding="utf-8", errors="replace")
@@ -323,33 +277,7 @@ class AgentEpisode:
             self._fail(f"{type(error).__name__}: {error}")
 
 
-def _fill(command: str, values: Mapping[str, str]) -> str:
-    """Put values in place of ``{name}``; other braces are the shell's."""
-    names = "|".join(values)
-    return re.sub(rf"(?<!\$)\{{({names})\}}", lambda found: values[found[1]], command)
-
-
 def _container(sandbox: Sandbox) -> tuple[str, str]:
     """The container's id and where its engine is; empty where there is no container."""
     enclosure = getattr(sandbox, "enclosure", None)
     return str(getattr(enclosure, "container_id", "")), str(getattr(enclosure, "engine_address", ""))
-
-
-def _read_report(path: Path) -> Mapping[str, Any]:
-    """What an agent may say of itself: steps, prompt_tokens, completion_tokens, cost."""
-    try:
-        report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
-def _count(value: object) -> float | None:
-    """A number from 0, or none."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
-    return float(value) if good else None  # type: ignore[arg-type]
-
-
-def _whole(value: object) -> int | None:
-    number = _count(value)
-    return None if number is None else int(number)

@@ -134,7 +134,9 @@ class VllmServerEngine:
         try:
             save_weights(weights, folder)
             self._post("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}})
-            self._post("/reset_prefix_cache")
+            emptied = self._post("/reset_prefix_cache")  # older servers say nothing
+            if emptied is not None and not emptied.get("success", True):
+                raise InfrastructureError(f"{self._url} kept its prefix cache, which old weights computed")
             self._post("/update_weight_version", {"new_version": self._label(version)})
         except OSError as error:
             raise InfrastructureError(f"{folder}: the weights cannot be written: {error}") from error

@@ -23,22 +23,22 @@ class BatchLog:
     def __init__(self, run: Path) -> None:
         self.folder = run / "batches"
 
-    def next_batch(self, objective: Objective, update: int) -> Batch:
-        """The batch that was made for ``update``, or a new one, which is then on the disk.
+    def next_batch(self, objective: Objective, update: int) -> tuple[Batch, dict[str, Any]]:
+        """The batch that was made for ``update``, or a new one, which is then on the disk; the objective's state then.
 
         Raises:
             StorageError: it cannot be written.
         """
         path = self._path(update)
         if (known := _read(path)) is not None:
-            batch, state = known
-            objective.load_state_dict(state)
-            return batch
+            objective.load_state_dict(known[1])
+            return known
         batch = objective.next_batch(update)
+        state = objective.state_dict()
         if batch.rollouts:  # others cost nothing to make again
-            record = {"batch": dataclasses.asdict(batch), "objective": objective.state_dict()}
+            record = {"batch": dataclasses.asdict(batch), "objective": state}
             write_atomically(path, json.dumps(record, separators=(",", ":")))
-        return batch
+        return batch, state
 
     def forget(self, *, up_to: int) -> None:
         """Remove the batches of updates that no checkpoint needs any more."""

@@ -30,9 +30,11 @@ RANDOM = "random.pt"
 
 
 def save_checkpoint(
-    run: Path, loaded: LoadedModel, learner: Learner | Crew, objective: Objective, *, update: int, keep: int
+    run: Path, loaded: LoadedModel, learner: Learner | Crew, objective: dict[str, Any], *, update: int, keep: int
 ) -> Path:
     """Write the state after ``update`` updates; then remove all but the newest ``keep`` checkpoints.
+
+    ``objective`` is its state after the batch of that update.
 
     Raises:
         StorageError: it cannot be written; nothing of it is left, and earlier checkpoints stay.
@@ -51,7 +53,7 @@ def save_checkpoint(
         save_model(loaded.model, loaded.tokenizer, partial)
         learner.save(partial / LEARNER)
         torch.save(random_states(), partial / RANDOM)
-        state = {"update": update, "objective": objective.state_dict(), "sizes": _sizes(partial)}
+        state = {"update": update, "objective": objective, "sizes": _sizes(partial)}
         (partial / STATE).write_text(json.dumps(state))
         _sync(partial)
     except BaseException as error:

@@ -11,6 +11,7 @@ from srl_swe.errors import ConfigError
 from srl_swe.policies.engines import EngineName
 from srl_swe.training.instance_files import CUT_ALREADY
 
+OptimizerName = Literal["adamw", "adamw8bit"]
 ObjectiveName = Literal["sft", "srl", "rlvr"]
 LossName = Literal["grpo", "clip_higher", "token_level", "dr_grpo", "gspo", "cispo"]
 
@@ -47,6 +48,8 @@ class TrainConfig:
     """Samples an update for ``sft``; groups to train on an update for ``srl`` and ``rlvr``."""
     learning_rate: float = 3e-5
     """Peak learning rate of AdamW."""
+    optimizer: OptimizerName = "adamw"
+    """``adamw8bit``: its moments take 2 bytes a trained weight instead of 8, by bitsandbytes; slow on CPUs."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """What the learning rate does after the warm-up: it stays, or goes to 0 at the last update."""
     warmup_updates: int = 3
@@ -82,6 +85,9 @@ class TrainConfig:
     ``vllm-server``, which somebody has started."""
     engine_url: str | None = None
     """srl, rlvr: where the server is, such as ``http://localhost:8000``."""
+    overlap: bool = False
+    """srl, rlvr: the next batch is sampled while this one is trained on, by weights that are one update older; for the
+    engines that have weights of their own."""
     group_size: int = 8
     """srl, rlvr: completions of each step instance, or episodes of each task, G."""
     dynamic_sampling: bool = True
@@ -188,6 +194,8 @@ class TrainConfig:
             raise ConfigError(f"clip_high: loss {self.loss!r} is clipped symmetrically; choose 'clip_higher'")
         if (self.engine == "vllm-server") != (self.engine_url is not None):
             raise ConfigError("engine_url: goes with engine 'vllm-server', the one that has an address")
+        if self.overlap and self.engine == "transformers":
+            raise ConfigError("overlap: needs an engine that has weights of its own; 'transformers' has the learner's")
         if self.keep_answers and self.history is not None:
             raise ConfigError("keep_answers: needs history = None, all of the episode")
         if self.objective == "rlvr" and self.reverse_curriculum != bool(self.trajectories):
@@ -207,7 +215,7 @@ _ONLY_FOR: dict[str, tuple[ObjectiveName, ...]] = {
     **dict.fromkeys(("temperature", "loss", "clip", "clip_high", "kl_coefficient", "importance_cap"), _SAMPLED),
     "autojunk": ("srl",),
     **dict.fromkeys(("unit", "instances"), ("sft", "srl")),
-    **dict.fromkeys(("engine", "engine_url"), _SAMPLED),
+    **dict.fromkeys(("engine", "engine_url", "overlap"), _SAMPLED),
     **dict.fromkeys(("suites", "tasks", "max_steps", "environments", "backend"), ("rlvr",)),
     **dict.fromkeys(("keep_answers", "reverse_curriculum"), ("rlvr",)),
 }

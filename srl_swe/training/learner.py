@@ -18,7 +18,9 @@ from srl_swe.errors import DivergedError
 from srl_swe.policies.models import LoadedModel
 from srl_swe.policies.tree_attention import check_no_dropout
 from srl_swe.records import Sample
+from srl_swe.training.config import OptimizerName
 from srl_swe.training.losses import Loss, LossValue, TrainedTokens
+from srl_swe.training.optimizers import make_optimizer
 from srl_swe.training.passes import PaddedPasses, Passes, TreePasses
 from srl_swe.training.tensor_files import read_tensors, write_tensors
 
@@ -98,6 +100,9 @@ class Tally:
 class Learner:
     """AdamW on float32 weights; the forward and backward pass in the model's own precision.
 
+    `torch.compile` is not used: attention in a trie is Python at each layer, which breaks the graph there, and a pass
+    has another shape each time. vLLM on CPUs compiles for a minute, for a quarter more tokens a second.
+
     Args:
         loaded: The model that is trained in place; an engine may hold the same object. Of a model with adapters only
             those are trained, as their parameters alone require gradients.
@@ -106,12 +111,14 @@ class Learner:
         max_grad_norm: Gradients are scaled down to this global norm.
         temperature: Log-probabilities are those of logits / temperature, as they were sampled.
         packing: See `Packing`.
+        optimizer: See `srl_swe.training.optimizers`.
         max_tokens: Most unique tokens of a trie; samples beyond are another trie's.
         max_trained: The same of unique trained tokens.
         tokens_at_once: Most tokens of one forward and backward pass: of a part of a trie, or of a padded batch.
             Gradients are added up over passes.
 
     Raises:
+        MissingDependencyError: the optimiser's package is not installed.
         ModelError: the model has dropout, or cannot be packed.
     """
 
@@ -127,6 +134,7 @@ class Learner:
         max_grad_norm: float = 1.0,
         temperature: float = 1.0,
         packing: Packing = "tree",
+        optimizer: OptimizerName = "adamw",
         max_tokens: int = 65_536,
         max_trained: int = 65_536,
         tokens_at_once: int = 4096,
@@ -145,10 +153,7 @@ class Learner:
         self.names, self.parameters = list(trained), list(trained.values())
         # In bfloat16 an update of 1e-5 is lost in rounding: the optimiser works on float32 copies.
         self.masters = [p if p.element_size() >= 4 else p.detach().float().clone() for p in self.parameters]
-        fused = all(p.device.type in ("cpu", "cuda") for p in self.masters)
-        self.optimizer = torch.optim.AdamW(
-            self.masters, lr=0.0, betas=(0.9, 0.95), eps=1e-8, weight_decay=weight_decay, fused=fused
-        )
+        self.optimizer = make_optimizer(optimizer, self.masters, weight_decay=weight_decay)
 
     def update(self, samples: Sequence[Sample], learning_rate: float) -> UpdateStats:
         """Take one optimiser step on ``samples``, which may have any loss mask.

@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from srl_swe.errors import ConfigError
-from srl_swe.policies.canary import TOLERANCES, Canary
+from srl_swe.policies.canary import PROMPTS, TOLERANCES, Canary
 from srl_swe.policies.models import LoadedModel, load_model
 from srl_swe.records import Sample
 from srl_swe.training.batch import Batch, Objective
 from srl_swe.training.batch_log import BatchLog
+from srl_swe.training.batch_source import BatchSource
 from srl_swe.training.budget import Budget
 from srl_swe.training.checkpoint import (
     checkpoints,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from srl_swe.training.crew import Crew
 
 Say = Callable[[str], None]
-_CANARY_PROMPTS = 2
 
 
 def train(config: TrainConfig, *, console: Console | None = None) -> Path:
@@ -100,6 +100,7 @@ def _train(config: TrainConfig, console: Console | None, crew: Crew | None) -> P
         if objective.engine is not None:
             stack.callback(objective.engine.close)
         run = _Run(config, loaded, objective, source, crew)
+        stack.callback(run.close)
         done = _restore(config.out, run.learner, objective, say)
         journal = Journal(config, done, _resolved(source, loaded, crew))
         stack.callback(journal.close)
@@ -128,7 +129,9 @@ class _Run:
         self, config: TrainConfig, loaded: LoadedModel, objective: Objective, source: str, crew: Crew | None
     ) -> None:
         self.config, self.loaded, self.objective = config, loaded, objective
-        self.batches = BatchLog(config.out)
+        self.log = BatchLog(config.out)
+        self.batches = BatchSource(self.log, objective, overlap=config.overlap)
+        self.canary: Canary | None = None
         self.annotate: Callable[[Sequence[Sample]], Sequence[Sample]] = lambda samples: samples
         self.learner: Learner | Crew
         if crew is not None:
@@ -144,6 +147,7 @@ class _Run:
             max_grad_norm=config.max_grad_norm,
             temperature=objective.temperature,
             packing=config.packing,
+            optimizer=config.optimizer,
             tokens_at_once=config.tokens_at_once,
         )
         if objective.loss.needs_reference:
@@ -152,12 +156,13 @@ class _Run:
     def update(self, update: int) -> tuple[dict[str, Any], Batch]:
         """Make a batch, train on it, bring the engine up to date."""
         start = time.perf_counter()
-        batch = self.batches.next_batch(self.objective, update)
+        batch = self.batches.take(update, last=update == self.config.updates)
         sampled = time.perf_counter()
         rate = learning_rate(self.config, update)
         samples = self.annotate(batch.samples)
         stats = self.learner.update(samples, rate)
         trained = time.perf_counter()
+        self.batches.wait()
         canary = self.sync(update, batch)
         end = time.perf_counter()
         return {
@@ -165,6 +170,7 @@ class _Run:
             **batch.metrics,
             **dataclasses.asdict(stats),
             **canary,
+            **_staleness(update, batch),
             "lr": rate,
             "samples": len(samples),
             "sampled_tokens": sum(len(rollout.completion.token_ids) for rollout in batch.rollouts),
@@ -177,7 +183,10 @@ class _Run:
         }, batch
 
     def sync(self, update: int, batch: Batch | None) -> dict[str, float]:
-        """Give the engine the learner's weights; one that has a copy of its own is tried on a few prompts."""
+        """Give the engine the learner's weights; one that has a copy of its own is tried on a few prompts.
+
+        They are those of the first batch, and stay the same, since the canary compares with what it heard before.
+        """
         engine = self.objective.engine
         if engine is None:
             return {}
@@ -185,10 +194,14 @@ class _Run:
         engine.load(self.loaded.weights(), update)
         if batch is None or self.config.engine == "transformers":
             return {}
-        prompts = list(dict.fromkeys(rollout.prompt_ids for rollout in batch.rollouts))[:_CANARY_PROMPTS]
-        tolerance = TOLERANCES.get(str(self.loaded.model.dtype).removeprefix("torch."), TOLERANCES["bfloat16"])
-        canary = Canary(engine, prompts, temperature=self.config.temperature, tolerance=tolerance)
-        return {"canary_gap": canary.check(self.learner.score)}
+        if self.canary is None:
+            prompts = dict.fromkeys(rollout.prompt_ids for rollout in batch.rollouts)
+            tolerance = TOLERANCES.get(str(self.loaded.model.dtype).removeprefix("torch."), TOLERANCES["bfloat16"])
+            self.canary = Canary(
+                engine, list(prompts)[:PROMPTS], temperature=self.config.temperature, tolerance=tolerance
+            )
+        gap = self.canary.check(self.learner.score)
+        return {"canary_gap": gap.mean, "canary_gap_max": gap.largest}
 
     def save(self, update: int) -> None:
         """Write a checkpoint; forget what only older ones needed."""
@@ -196,11 +209,21 @@ class _Run:
             self.config.out,
             self.loaded,
             self.learner,
-            self.objective,
+            self.batches.state,
             update=update,
             keep=self.config.keep_checkpoints,
         )
-        self.batches.forget(up_to=update_of(checkpoints(self.config.out)[0]))
+        self.log.forget(up_to=update_of(checkpoints(self.config.out)[0]))
+
+    def close(self) -> None:
+        """Wait for what is being sampled."""
+        self.batches.close()
+
+
+def _staleness(update: int, batch: Batch) -> dict[str, int]:
+    """How many updates older than the learner's the weights were that the oldest rollout was sampled with."""
+    versions = [rollout.weight_version for rollout in batch.rollouts]
+    return {"staleness": update - 1 - min(versions)} if versions else {}
 
 
 def learning_rate(config: TrainConfig, update: int) -> float:

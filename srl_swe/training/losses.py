@@ -169,11 +169,6 @@ def kl_estimate(logprobs_N: torch.Tensor, reference_N: torch.Tensor) -> torch.Te
     return difference_N.exp() - difference_N - 1
 
 
-def clipped_policy_gradient(clip: float) -> LossFunction:
-    """GRPO's objective without a KL term: -Σ w · min(ρ A, clip(ρ, 1 - c, 1 + c) A), ρ = π / π_old."""
-    return PolicyGradient(clip=clip, clip_high=clip)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Member:
     """One member of the family."""

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from srl_swe.errors import ConfigError
+from srl_swe.evaluation.agent_commands import Agent
 from srl_swe.evaluation.agent_processes import EPISODE_VARIABLE, Ended, kill_marked, run_agent
-from srl_swe.evaluation.agents import Agent, evaluate_agent
+from srl_swe.evaluation.agents import evaluate_agent
 from srl_swe.evaluation.runner import read_results
 from srl_swe.records import Ending, PreparedTask, RepositorySource, Task
 

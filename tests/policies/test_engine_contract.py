@@ -23,7 +23,7 @@ from srl_swe.errors import (
     EngineMismatchError,
     InfrastructureError,
 )
-from srl_swe.policies.canary import TOLERANCES, Canary, check_canary
+from srl_swe.policies.canary import TOLERANCES, Canary
 from srl_swe.policies.engine import Engine
 from srl_swe.policies.engines import make_engine
 from srl_swe.policies.models import LoadedModel, load_model
@@ -203,14 +203,14 @@ def test_the_canary(engine: Engine, loaded: LoadedModel) -> None:
             found.append(own_logprobs(loaded, sample.token_ids[:start], completion, 0.8))
         return found
 
-    assert canary.check(score) <= TOLERANCES["float32"]
+    assert canary.check(score).largest <= 1e-4
     with torch.no_grad():
         loaded.model.get_input_embeddings().weight[:100].mul_(1.5)
     if not isinstance_of_embedded(engine):  # the embedded one has the learner's own weights: it cannot be stale
         with pytest.raises(EngineMismatchError, match="weights 4"):
             canary.check(score)
     engine.load(loaded.weights(), 5)
-    assert canary.check(score) <= TOLERANCES["float32"]
+    assert canary.check(score).largest <= 1e-4
 
 
 def isinstance_of_embedded(engine: Engine) -> bool:
@@ -264,10 +264,3 @@ def test_zzz_a_closed_engine(engine: Engine, loaded: LoadedModel) -> None:
 def test_wrong_options(loaded: LoadedModel, name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make_engine(name, loaded, **options)
-
-
-def test_differences_that_are_not_numbers_fail_the_canary() -> None:
-    assert check_canary([[-1.0, -2.0]], [[-1.00001, -2.0]], tolerance=1e-4) == pytest.approx(1e-5, rel=1e-3)
-    for theirs in (-1.1, float("nan"), float("-inf")):
-        with pytest.raises(EngineMismatchError, match="1 of 2"):
-            check_canary([[theirs, -2.0]], [[-1.0, -2.0]], tolerance=1e-2)

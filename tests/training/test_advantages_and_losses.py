@@ -12,8 +12,8 @@ from srl_swe.training.config import LossName
 from srl_swe.training.losses import (
     Loss,
     LossValue,
+    PolicyGradient,
     TrainedTokens,
-    clipped_policy_gradient,
     kl_estimate,
     negative_log_likelihood,
     policy_loss,
@@ -52,7 +52,7 @@ def tokens(logprobs: torch.Tensor, advantages: torch.Tensor, weight: float) -> T
 
 
 def test_clipping_by_hand() -> None:
-    loss = clipped_policy_gradient(0.2)
+    loss = PolicyGradient()
     ratios = [1.5, 0.5, 1.5, 0.5]
     advantages = torch.tensor([1.0, 1.0, -1.0, -1.0])
     logprobs = torch.tensor([math.log(r) for r in ratios], requires_grad=True)

@@ -127,7 +127,7 @@ def test_what_was_sampled_is_not_sampled_again(make_config: Callable[[str], Trai
 
     config = make_config("srl")
     objective = read_objective(config)(load_model(config.model, dtype="float32"))
-    made = BatchLog(config.out).next_batch(objective, 1)
+    made, _ = BatchLog(config.out).next_batch(objective, 1)
     after = objective.state_dict()
 
     class Spent:
@@ -140,7 +140,7 @@ def test_what_was_sampled_is_not_sampled_again(make_config: Callable[[str], Trai
             self.state = state
 
     spent = Spent()
-    assert BatchLog(config.out).next_batch(spent, 1) == made  # type: ignore[arg-type]
+    assert BatchLog(config.out).next_batch(spent, 1)[0] == made  # type: ignore[arg-type]
     assert spent.state == after
     (path,) = (config.out / "batches").iterdir()
     path.write_text(path.read_text()[:-10])

@@ -117,6 +117,7 @@ def test_fields_out_of_range_are_named(tmp_path: Path, field: str, value: object
         ("keep_answers: needs history = None", {"objective": "rlvr", "suites": (Path(),), "keep_answers": True}),
         ("reverse_curriculum: goes with trajectories", {"objective": "rlvr", "suites": (Path(),)}),
         ("engine_url: goes with engine 'vllm-server'", {"engine": "vllm-server"}),
+        ("overlap: needs an engine that has weights of its own", {"overlap": True}),
         ("schedule: 'linear' needs more updates", {"schedule": "linear", "updates": 2}),
     ],
 )
