@@ -147,6 +147,8 @@ class Crew:
             weight_decay=config.weight_decay,
             max_grad_norm=config.max_grad_norm,
             temperature=temperature,
+            packing=config.packing,
+            tokens_at_once=config.tokens_at_once,
         )
         self._reference = Reference(loaded) if loss.needs_reference else None
 

@@ -32,6 +32,7 @@ Packing = Literal["tree", "padded"]
 """``tree``: every unique token once; ``padded``: one row a sample, for models that a trie would be wrong for."""
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+OPTIMIZER = "optimizer.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,6 +223,8 @@ class Learner:
             StorageError: they cannot be written.
         """
         write_tensors(self._tensors(), folder, group=self._group)
+        if not self._plain_moments:
+            torch.save(self.optimizer.state_dict(), folder / OPTIMIZER)
 
     @torch.no_grad()
     def load(self, folder: Path) -> None:
@@ -232,7 +235,9 @@ class Learner:
         """
         tensors = self._tensors()
         read_tensors(tensors, folder, group=self._group)
-        for name, master in zip(self.names, self.masters, strict=True):
+        if not self._plain_moments:
+            self.optimizer.load_state_dict(torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True))
+        for name, master in zip(self.names, self.masters, strict=True) if self._plain_moments else ():
             self.optimizer.state[master] = {
                 "step": tensors["step"].clone(),
                 **{moment: tensors[f"{moment}.{name}"] for moment in _MOMENTS},
@@ -242,13 +247,18 @@ class Learner:
     def publish(self) -> None:
         """Bring the loaded model up to date, where what is trained is another object. Here it is the same."""
 
+    @property
+    def _plain_moments(self) -> bool:
+        """Whether moments are tensors like the weights; those of 8 bits have a form of their own."""
+        return isinstance(self.optimizer, torch.optim.AdamW)
+
     def _tensors(self) -> dict[str, Tensor]:
         """The tensors themselves; zeros where the optimiser has none yet."""
         tensors = {"step": torch.zeros((), device=self.masters[0].device)}
         for name, master in zip(self.names, self.masters, strict=True):
             state = self.optimizer.state.get(master, {})
             tensors |= {"step": state.get("step", tensors["step"]), f"master.{name}": master.detach()}
-            for moment in _MOMENTS:
+            for moment in _MOMENTS if self._plain_moments else ():
                 tensors[f"{moment}.{name}"] = state[moment] if moment in state else torch.zeros_like(master.detach())
         return tensors
 

@@ -82,6 +82,8 @@ def _train(config: TrainConfig, console: Console | None, crew: Crew | None) -> P
     check_config(config)
     if crew is not None and config.objective != "sft" and config.engine == "vllm":
         raise ConfigError("engine: 'vllm' works in one process alone; under torchrun choose 'vllm-server'")
+    if crew is not None and config.optimizer != "adamw":
+        raise ConfigError(f"optimizer: {config.optimizer!r} works in one process alone; under torchrun leave it out")
     found = [path for path in checkpoints(config.out) if not damage(path)]
     if found and (update_of(found[-1]) >= config.updates or Budget(config, update_of(found[-1])).used_up):
         return found[-1]
