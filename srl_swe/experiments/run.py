@@ -28,6 +28,7 @@ from srl_swe.experiments.measures import Measured, make_gauge
 from srl_swe.experiments.plan import Experiment, Stage
 from srl_swe.experiments.world import World
 from srl_swe.files import write_atomically
+from srl_swe.records import Sampling
 from srl_swe.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def _measure(model: str, folder: Path, gauges: Mapping[str, Any], world: World) 
 
 
 class _Maker:
-    """Policies of one model at several temperatures; see `srl_swe.experiments.measures.PolicyMaker`."""
+    """Policies of one model that draw in several ways; see `srl_swe.experiments.measures.PolicyMaker`."""
 
     def __init__(self, model: str, *, name: str) -> None:
         from srl_swe.policies.models import load_model
@@ -245,9 +246,7 @@ class _Maker:
         self.engine = TransformersEngine(self.loaded, seed=0)
         self.name = name
 
-    def __call__(self, temperature: float, max_new_tokens: int) -> ModelPolicy:
+    def __call__(self, sampling: Sampling) -> ModelPolicy:
         from srl_swe.policies.model_policy import ModelPolicy
-        from srl_swe.records import Sampling
 
-        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
         return ModelPolicy(self.name, self.engine, self.loaded.tokenizer, sampling)
