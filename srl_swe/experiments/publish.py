@@ -35,7 +35,7 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
     arms = {arm: runs for arm, runs in arms.items() if runs}
     rows = [summarise(arm, runs, _cost(experiment, arm, out)) for arm, runs in arms.items()]
     comparisons = [compare(c, arms) for c in experiment.claims if c.better in arms and c.than in arms]
-    missing = sorted(set(experiment.arms) - set(arms))
+    missing = [arm for arm in experiment.arms if arm not in arms]
     text = f"# {experiment.title}\n\n{as_markdown(rows, comparisons)}"
     if missing:
         text += f"\nNot there yet: {', '.join(missing)}.\n"
@@ -46,6 +46,7 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
         "figures": _figures(rows, comparisons),
         "arms": [_row_record(row) for row in rows],
         "claims": [_claim_record(comparison) for comparison in comparisons],
+        "missing": missing,
         "machine": {"processor": _processor(), "system": platform.platform()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _NAMES},
     }
@@ -96,7 +97,11 @@ def _row_record(row: Row) -> dict[str, Any]:
 
 def _claim_record(comparison: Comparison) -> dict[str, Any]:
     record = dataclasses.asdict(comparison.claim)
-    return record | {"difference": _interval_record(comparison.difference), "verdict": comparison.verdict}
+    return record | {
+        "difference": _interval_record(comparison.difference),
+        "verdict": comparison.verdict,
+        "sentence": comparison.sentence,
+    }
 
 
 def _interval_record(interval: Interval) -> list[float | None]:
