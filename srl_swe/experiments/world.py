@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from srl_swe.errors import ConfigError, InfrastructureError
 from srl_swe.records import Split
 
 if TYPE_CHECKING:
-    from srl_swe.records import PreparedTask, Task
+    from srl_swe.records import PreparedTask, Task, Trajectory
 
 SUITE_FILE = "suite.toml"
 
@@ -117,13 +118,26 @@ class World:
 
 
 def _cut_solutions(suite: Path, tasks: Sequence[Task], file: Path) -> Path:
-    """The experts of maths problems are their worked solutions, cut into steps."""
+    """The experts of maths problems are their worked solutions, cut into steps, and judged by the verifier.
+
+    Those whose final answer is not the problem's are left out; of a proof nobody knows.
+    """
     from srl_swe.experts.solutions import solution_trajectories
     from srl_swe.experts.trajectories import write_trajectories
+    from srl_swe.rewards.mathematics import shared_checker
 
+    by_id = {task.task_id: task for task in tasks}
     found, dropped = solution_trajectories(tasks)
-    if not found:
+    kept: list[Trajectory] = []
+    for trajectory in found:
+        task = by_id[trajectory.task_id]
+        value = None if task.answer is None else shared_checker().score(task.solution, task.answer).value
+        if value is not None and value < 1:
+            dropped["with another answer than the problem's"] += 1
+            continue
+        kept.append(dataclasses.replace(trajectory, resolved=None if value is None else True))
+    if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common()) or "none is there"
         raise ConfigError(f"{suite}: no solution could be cut into steps ({reasons})")
-    write_trajectories(file, found)
+    write_trajectories(file, kept)
     return file
