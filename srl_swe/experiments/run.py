@@ -66,9 +66,12 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     keep_plan(experiment, out)
     gauges = {measure.name: make_gauge(experiment, measure, world) for measure in experiment.measures}
     check_stages(experiment, out, world)
+    # What a stage on an arm's way comes to is measured where it is another arm's end.
+    ends = {folder for arm in experiment.arms for folder in arm_folders(experiment, arm, out)}
     for run in runs(experiment, out):
         _train(train_config(experiment, run, out, world), world)
-        _measure(trained_model(run.folder), run.folder, gauges, world)
+        if run.folder in ends:
+            _measure(trained_model(run.folder), run.folder, gauges, world)
     if any(not chain for chain in experiment.arms.values()):
         _measure(experiment.model, out / BASE, gauges, world)
 

@@ -33,6 +33,8 @@ class ArmRow:
     """One a quantity."""
     costs: tuple[float, ...]
     """One each of `COSTS`."""
+    notes: tuple[str, ...]
+    """What its runs ended with, where that was not the end of their updates or budget."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +107,7 @@ def _arm(record: Mapping[str, Any], quantities: Sequence[str]) -> ArmRow:
         runs=int(record["runs"]),
         cells=tuple(_interval(record["cells"].get(name)) for name in quantities),
         costs=tuple(float(record["cost"][name]) for name in COSTS),
+        notes=tuple(map(str, record.get("notes", ()))),
     )
 
 

@@ -5,32 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from site_samples import EVIL, write_lines, write_training
+from site_samples import experiment_table, write_lines, write_training
 from test_site import pages
 
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.site.build import Sources, write_site
-
-
-def table():
-    cost = {"updates": 3, "trained_tokens": 12345.5, "sampled_tokens": 0, "seconds": 61.2}
-    arms = [
-        {
-            "arm": name,
-            "runs": runs,
-            "cost": cost,
-            "cells": {"steps.similarity": cell, f"issues.{EVIL}": [0.0, None, None]},
-        }
-        for name, runs, cell in (("base", 1, [0.1, 0.05, 0.2]), (EVIL, 2, [0.3, 0.2, 0.4]))
-    ]
-    claim = {"text": EVIL, "better": EVIL, "than": "base", "measure": "steps.similarity", "margin": None}
-    return {
-        "title": EVIL,
-        "seeds": [0, 1],
-        "arms": arms,
-        "claims": [claim | {"difference": [0.2, 0.05, 0.35], "verdict": "holds"}],
-        "missing": ["RLVR"],
-    }  # fmt: skip
 
 
 def write_samples(folder, *, solved):
@@ -59,7 +38,7 @@ def write_samples(folder, *, solved):
 def test_an_experiment_comes_first(tmp_path):
     run = tmp_path / "run"
     write_training(run / "warmup+srl" / "seed-0")
-    (run / "table.json").write_text(json.dumps(table()))
+    (run / "table.json").write_text(json.dumps(experiment_table()))
     write_site(Sources(runs=(run,)), tmp_path / "site")
     index = pages(tmp_path / "site")["index"]
     assert index.index("Experiment: ") < index.index("Training runs")
@@ -71,6 +50,7 @@ def test_an_experiment_comes_first(tmp_path):
         "12,346",
         "2 models",
         "Not there yet: RLVR.",
+        ": ended &lt;script&gt;",
         "<figcaption>steps.similarity, 95% interval</figcaption>",
         "<figcaption>Reward, mean</figcaption>",
     ):
@@ -83,7 +63,7 @@ def test_a_table_of_something_else_is_passed_over_and_a_broken_one_is_named(tmp_
     (tmp_path / "run" / "table.json").write_text('{"rows": 3}')
     write_site(Sources(runs=(tmp_path / "run",)), tmp_path / "site")
     assert "Experiment: " not in (tmp_path / "site" / "index.html").read_text()
-    broken = table()
+    broken = experiment_table()
     del broken["arms"][0]["cost"]["seconds"]
     (tmp_path / "run" / "table.json").write_text(json.dumps(broken))
     with pytest.raises(ConfigError, match=r"table\.json: not an experiment's table: KeyError: 'seconds'"):
