@@ -122,7 +122,9 @@ def _judged(tasks: list[Task]) -> list[Task]:
     Raises:
         ConfigError: none is left.
     """
-    judged = [task for task in tasks if task.domain == "repository" or task.answer is not None]
+    from srl_swe.tasks.folder import has_outcome
+
+    judged = [task for task in tasks if has_outcome(task)]
     if left_out := len(tasks) - len(judged):
         console(stderr=True).print(f"{left_out} problems left out: nobody knows their answers", style="yellow")
     if not judged:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
 from srl_swe.commands.output import console, print_table
+from srl_swe.commands.suites import TaskIds
 from srl_swe.errors import ConfigError
 from srl_swe.records import Split, Trajectory
 
@@ -131,25 +132,36 @@ def show(
     file: Positional[Path],
     trajectory: Positional[str] = "",
     *,
+    task: TaskIds = (),
+    outcome: Literal["any", "solved", "unsolved", "unverified"] = "any",
     lines: int = 12,
 ) -> int:
-    """Show trajectories step by step: thought, action, observation, and the reward where there is one.
+    """Show trajectories step by step: thought, action, observation, and reward and drift where they are known.
 
     Args:
         file: The trajectories, in any format that can be imported.
         trajectory: Only this one: its id, or its place in the file from 1.
+        task: Only those of this task; may be given several times.
+        outcome: Only those that end like this; unverified: nobody has graded them.
         lines: Most lines of a thought or an observation; what is left out is the middle.
     """
     from srl_swe.commands.trajectories import show_trajectory
     from srl_swe.experts.formats.reading import read_file
 
+    resolved = {"solved": True, "unsolved": False, "unverified": None}
     shown = 0
     for number, one in enumerate(read_file(file), start=1):
-        if trajectory in ("", one.trajectory_id, str(number)):
-            shown += 1
-            show_trajectory(one, lines=lines)
-            if trajectory:
-                break
+        if trajectory not in ("", one.trajectory_id, str(number)) or (task and one.task_id not in task):
+            continue
+        if outcome != "any" and one.resolved is not resolved[outcome]:
+            continue
+        shown += 1
+        show_trajectory(one, lines=lines)
+        if trajectory:
+            break
     if not shown:
-        raise ConfigError(f"{file}: holds no trajectory {trajectory!r}")
+        wanted = [repr(trajectory)] if trajectory else []
+        wanted += [f"of {' or '.join(task)}"] if task else []
+        wanted += [f"that is {outcome}"] if outcome != "any" else []
+        raise ConfigError(f"{file}: holds no trajectory {' '.join(wanted)}".rstrip())
     return 0

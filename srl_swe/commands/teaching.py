@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,96 +20,118 @@ from srl_swe.records import Split, Trajectory
 
 if TYPE_CHECKING:
     from srl_swe.experts.attempts import Attempted
+    from srl_swe.experts.generation import Budget
 
 Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction]
 Workers = Annotated[int, tyro.conf.arg(aliases=["-j"])]
 
 
-def generate(
-    suites: Suites = (),
-    *,
-    endpoint: str,
-    model: str,
-    to: Path,
-    split: Split = "train",
-    task: TaskIds = (),
-    attempts: int = 3,
-    temperatures: str = "0.2,0.7,1.0",
-    enough: int = 2,
-    keep: int = 1,
-    max_steps: int = 40,
-    history: int | None = None,
-    observation_chars: int = 6000,
-    max_tokens: int = 2048,
-    timeout_s: float = 300.0,
-    token_budget: int | None = None,
-    cost_per_million_in: float | None = None,
-    cost_per_million_out: float | None = None,
-    cost_limit: float | None = None,
-    api_key_env: str = "OPENAI_API_KEY",
-    workers: Workers = 2,
-    backend: str = "docker",
-) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeachingOptions:
+    """How a teacher is asked, and what is kept of its work."""
+
+    endpoint: str
+    """Base URL of a server with OpenAI's chat completions, such as http://localhost:8000/v1."""
+    model: str
+    """The model's name, as the server knows it."""
+    to: Path
+    """The trajectory file."""
+    split: Split = "train"
+    """Tasks of this split."""
+    task: TaskIds = ()
+    """Only this task; may be given several times."""
+    attempts: int = 3
+    """Most attempts a task."""
+    temperatures: str = "0.2,0.7,1.0"
+    """Of the first, second ... attempt, over and over."""
+    enough: int = 2
+    """Solved attempts after which a task is left."""
+    keep: int = 1
+    """Most trajectories kept of a task: the shortest, of those the one that agrees most with the other solved."""
+    max_steps: int = 40
+    """Most answers an attempt."""
+    history: int | None = None
+    """Action-observation pairs that the teacher sees; None for all."""
+    observation_chars: int = 6000
+    """Longest observation that the teacher sees."""
+    max_tokens: int = 2048
+    """Most tokens of an answer."""
+    timeout_s: float = 300.0
+    """Seconds a request may take."""
+    token_budget: int | None = None
+    """Most tokens, read and written, for this file, earlier calls included."""
+    cost_per_million_in: float | None = None
+    """Price of a million tokens read."""
+    cost_per_million_out: float | None = None
+    """Price of a million tokens written."""
+    cost_limit: float | None = None
+    """Most money for this file, earlier calls included."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Environment variable that holds the server's key."""
+    workers: Workers = 2
+    """Tasks at a time."""
+    backend: str = "docker"
+    """Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds."""
+
+    def budget(self) -> Budget:
+        """What may be spent.
+
+        Raises:
+            ConfigError: it contradicts itself.
+        """
+        from srl_swe.experts.generation import Budget
+
+        budget = Budget(
+            tokens=self.token_budget,
+            cost=self.cost_limit,
+            per_million_in=self.cost_per_million_in,
+            per_million_out=self.cost_per_million_out,
+        )
+        budget.check()
+        return budget
+
+
+def generate(suites: Suites = (), *, options: Annotated[TeachingOptions, tyro.conf.arg(name="")]) -> int:
     """Let a teacher model solve tasks, and keep what the hidden tests accept. Exits with 1 if a task has none.
 
     Beside the file are FILE.attempts.jsonl, from which the same command goes on, and FILE.rejected.jsonl.
 
     Args:
         suites: Suite folders; every one in envs/ by default.
-        endpoint: Base URL of a server with OpenAI's chat completions, such as http://localhost:8000/v1.
-        model: The model's name, as the server knows it.
-        to: The trajectory file.
-        split: Tasks of this split.
-        task: Only this task; may be given several times.
-        attempts: Most attempts a task.
-        temperatures: Of the first, second ... attempt, over and over.
-        enough: Solved attempts after which a task is left.
-        keep: Most trajectories kept of a task: the shortest, of those the one that agrees most with the other solved.
-        max_steps: Most answers an attempt.
-        history: Action-observation pairs that the teacher sees; None for all.
-        observation_chars: Longest observation that the teacher sees.
-        max_tokens: Most tokens of an answer.
-        timeout_s: Seconds a request may take.
-        token_budget: Most tokens, read and written, for this file, earlier calls included.
-        cost_per_million_in: Price of a million tokens read.
-        cost_per_million_out: Price of a million tokens written.
-        cost_limit: Most money for this file, earlier calls included.
-        api_key_env: Environment variable that holds the server's key.
-        workers: Tasks at a time.
-        backend: Where sandboxes run: docker, docker:RUNTIME, podman, bubblewrap, or one that a package adds.
+        options: How.
     """
     from srl_swe.experts import generation
     from srl_swe.experts.teaching import Setting
     from srl_swe.policies.endpoint import ChatEndpoint
 
-    ladder = _numbers(temperatures)
-    budget = generation.Budget(
-        tokens=token_budget,
-        cost=cost_limit,
-        per_million_in=cost_per_million_in,
-        per_million_out=cost_per_million_out,
+    ladder, budget = _numbers(options.temperatures), options.budget()
+    teacher = ChatEndpoint(
+        options.endpoint,
+        options.model,
+        api_key_env=options.api_key_env,
+        max_tokens=options.max_tokens,
+        timeout_s=options.timeout_s,
     )
-    budget.check()
-    teacher = ChatEndpoint(endpoint, model, api_key_env=api_key_env, max_tokens=max_tokens, timeout_s=timeout_s)
-    tasks = read_tasks(suites, split=split, ids=task)
-    sweep_first(backend)
-    prepared = prepare_all(tasks, backend)
-    with _progress(len(tasks), attempts) as show:
+    seen = Setting(max_steps=options.max_steps, history=options.history, observation_chars=options.observation_chars)
+    tasks = read_tasks(suites, split=options.split, ids=options.task)
+    sweep_first(options.backend)
+    prepared = prepare_all(tasks, options.backend)
+    with _progress(len(tasks), options.attempts) as show:
         tried = generation.generate(
             prepared,
             teacher,
-            to,
-            attempts=attempts,
+            options.to,
+            attempts=options.attempts,
             temperatures=ladder,
-            enough=enough,
-            keep=keep,
-            setting=Setting(max_steps=max_steps, history=history, observation_chars=observation_chars),
+            enough=options.enough,
+            keep=options.keep,
+            setting=seen,
             budget=budget,
-            jobs=workers,
-            backend=backend,
+            jobs=options.workers,
+            backend=options.backend,
             on_progress=show,
         )
-    return _print_attempts([prepared_task.task.task_id for prepared_task in prepared], tried, to)
+    return _print_attempts([prepared_task.task.task_id for prepared_task in prepared], tried, options.to)
 
 
 def _numbers(text: str) -> list[float]:
@@ -134,26 +157,12 @@ def _progress(tasks: int, attempts: int) -> Iterator[Callable[[Attempted], None]
 
 
 def _print_attempts(task_ids: Sequence[str], tried: Sequence[Attempted], to: Path) -> int:
-    from srl_swe.experts.generation import rank, rejected_path
+    from srl_swe.experts.attempts import SPENT
+    from srl_swe.experts.generation import rejected_path
 
-    rows, without = [], 0
-    for task_id in task_ids:
-        own = [attempted for attempted in tried if attempted.task_id == task_id]
-        solved = [attempted for attempted in own if attempted.outcome == "solved"]
-        without += not solved
-        best, share = rank(solved)[0] if solved else (None, None)
-        others = Counter(attempted.outcome for attempted in own if attempted.outcome != "solved")
-        rows.append(
-            (
-                task_id,
-                f"{len(solved)} of {sum(attempted.judged for attempted in own)}",
-                len(best.steps) if best else "",
-                "" if share is None else f"{share:.2f}",
-                f"{sum(attempted.tokens for attempted in own):,}",
-                ", ".join(f"{count} {outcome}" for outcome, count in sorted(others.items())),
-            )
-        )
+    rows = [_task_row(task_id, [a for a in tried if a.task_id == task_id]) for task_id in task_ids]
     print_table(["task", "solved", "steps of the best", "agreement", "tokens", "not kept"], rows)
+    without = len(set(task_ids) - {attempted.task_id for attempted in tried if attempted.outcome == "solved"})
     costs = [attempted.cost for attempted in tried if attempted.cost is not None]
     paid = f", cost {sum(costs):.4f}" if costs else ""
     tokens = sum(attempted.tokens for attempted in tried)
@@ -163,9 +172,27 @@ def _print_attempts(task_ids: Sequence[str], tried: Sequence[Attempted], to: Pat
             console().print(f"written: {path}", markup=False)
     if lost := sum(attempted.outcome == "infrastructure" for attempted in tried):
         console(stderr=True).print(f"{lost} attempts were spoiled by the infrastructure and not judged", style="yellow")
-    if any(attempted.reason == "the budget was used up" for attempted in tried):
+    judged = {attempted.key for attempted in tried if attempted.judged}
+    stopped = [attempted for attempted in tried if attempted.outcome == "stopped" and attempted.key not in judged]
+    if any(attempted.reason == SPENT for attempted in stopped):
         console(stderr=True).print("the budget was used up; with a larger one the same command goes on", style="yellow")
     return 1 if without else 0
+
+
+def _task_row(task_id: str, own: Sequence[Attempted]) -> tuple[object, ...]:
+    from srl_swe.experts.generation import rank
+
+    solved = [attempted for attempted in own if attempted.outcome == "solved"]
+    best, share = rank(solved)[0] if solved else (None, None)
+    others = Counter(attempted.outcome for attempted in own if attempted.outcome != "solved")
+    return (
+        task_id,
+        f"{len(solved)} of {sum(attempted.judged for attempted in own)}",
+        len(best.steps) if best else "",
+        "" if share is None else f"{share:.2f}",
+        f"{sum(attempted.tokens for attempted in own):,}",
+        ", ".join(f"{count} {outcome}" for outcome, count in sorted(others.items())),
+    )
 
 
 def from_episodes(

@@ -18,13 +18,22 @@ def show_trajectory(trajectory: Trajectory, *, lines: int) -> None:
     printer.print(Rule(Text(trajectory.trajectory_id, style="bold"), align="left"))
     printer.print(Text(" · ").join([*about, solved]))
     printer.print(Padding(Text(fold(trajectory.problem_statement, lines), style="dim"), (0, 0, 0, 2)))
-    for number, step in enumerate(trajectory.steps, start=1):
-        _show_step(step, number, lines)
+    drifted = drifted_steps(trajectory)
+    for k, step in enumerate(trajectory.steps):
+        _show_step(step, k + 1, lines, drifted=k in drifted)
 
 
-def _show_step(step: Step, number: int, lines: int) -> None:
+def drifted_steps(trajectory: Trajectory) -> frozenset[int]:
+    """The steps, from 0, at which its replay saw something else; none where it was not replayed."""
+    replayed = trajectory.provenance.get("replay")
+    listed = replayed.get("drifted") if isinstance(replayed, dict) else None
+    return frozenset(k for k in listed if isinstance(k, int)) if isinstance(listed, list) else frozenset()
+
+
+def _show_step(step: Step, number: int, lines: int, *, drifted: bool) -> None:
     printer = console()
     notes = [] if step.runnable else ["cannot run"]
+    notes += ["drifted when it was replayed"] if drifted else []
     if step.reward is not None:
         notes.append(f"reward {step.reward:g}")
     printer.print(Text(f"{number}. {'; '.join(notes)}".rstrip(), style="bold cyan"))

@@ -16,7 +16,7 @@ from typing import Literal
 
 from srl_swe.environments.actions import split_thought
 from srl_swe.errors import MalformedActionError
-from srl_swe.records import Message
+from srl_swe.records import Message, Trajectory
 
 Wanted = Literal["step", "answer"]
 """What is asked for: the next step of a solution alone, or the (rest of the) solution with its final answer."""
@@ -75,6 +75,11 @@ def problem_text(problem: str, steps: Sequence[str], *, left_out: int = 0) -> st
         if left_out:
             parts.append(f"({left_out} earlier step{'s' if left_out > 1 else ''} left out)")
     return "\n\n".join([*parts, *(step.strip() for step in steps)])
+
+
+def whole_solution(trajectory: Trajectory) -> str:
+    """Return all steps of an expert's solution, as one text."""
+    return "\n\n".join(step.action.strip() for step in trajectory.steps)
 
 
 def solution_chat(

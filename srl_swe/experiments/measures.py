@@ -11,8 +11,7 @@ episodes     whole episodes in containers, graded by hidden   ``suites``, ``spli
 mathematics  maths problems are solved in one answer, judged  ``suites`` (folders), or ``files`` (rows that ``srl-swe
              by the verifier, at temperature 1                math import`` reads, all of them held out), ``split``,
                                                               ``samples``, ``most`` (problems), ``max_new_tokens``
-===========  ===============================================  ====================================================
-"""
+===========  ===============================================  ============================================="""
 
 from __future__ import annotations
 
@@ -185,13 +184,13 @@ class MathematicsGauge:
         """See `Gauge.run`."""
         suites = self.suites or [self.world.problems(file) for file in self.files]
         tasks = self.world.tasks(suites, self.split)  # type: ignore[arg-type]
-        judged = [p for p in tasks if p.task.domain == "mathematics" and p.task.answer is not None]
-        if not judged:
+        problems = [prepared for prepared in tasks if prepared.task.domain == "mathematics"]
+        if not problems:
             raise ConfigError(f"{', '.join(map(str, suites))}: no maths problem whose answer is known")
         _evaluate(
             policy,
             Sampling(max_new_tokens=self.max_new_tokens),
-            _spread(judged, self.most),
+            _spread(problems, self.most),
             out,
             world=self.world,
             max_steps=1,

@@ -41,12 +41,12 @@ class World:
             TaskError: a suite is wrong.
             EngineUnavailableError, ImageBuildError: the world failed.
         """
-        from srl_swe.tasks.folder import read_suites
+        from srl_swe.tasks.folder import has_outcome, read_suites
         from srl_swe.tasks.prepare import prepare
 
         key = (tuple(suites), split)
         if key not in self._tasks:
-            found = read_suites(list(suites), split=split)
+            found = [task for task in read_suites(list(suites), split=split) if has_outcome(task)]
             bar = track(
                 found, f"images {', '.join(s.name for s in suites)}", console=self.console, disable=not self.console
             )

@@ -21,6 +21,8 @@ from srl_swe.records import Ending, Split, Step
 Outcome = Literal["solved", "unsolved", "tampering", "secret", "limit", "malformed", "infrastructure", "stopped"]
 """``limit``: too many steps; ``infrastructure`` and ``stopped`` say nothing about the teacher and are tried again."""
 UNJUDGED: tuple[Outcome, ...] = ("infrastructure", "stopped")
+SPENT = "the budget was used up"
+"""Why an attempt was stopped that nobody interrupted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +117,7 @@ def judge(attempt: Attempt) -> tuple[Outcome, str]:
     """What became of an attempt, and in words why."""
     verdict, ending = attempt.verdict, attempt.ending
     if ending is None:
-        return "stopped", "the budget was used up"
+        return "stopped", SPENT
     if ending.is_error() or (verdict is not None and verdict.solved is None):
         return "infrastructure", attempt.error or "the environment failed"
     if ending is Ending.MALFORMED:

@@ -30,6 +30,7 @@ _VARYING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![\w.])tmp(?=[a-z0-9_]*[0-9_])[a-z0-9_]{8}\b", "<temporary>"),
         (r"\b(?:localhost|127\.0\.0\.1|\[::1\]):\d{4,5}\b", "<port>"),
         (r"(?i)\bpid[ =:]+\d+", "<process>"),
+        (r"\bThread-\d+\b", "<thread>"),
         (r"\b[0-9a-f]{40}\b", "<commit>"),
         # Short ids of commits, whose dates are in them; those of contents ("index 1a2b..3c4d") do not vary.
         (rf"^(?:{_HEX}{{7,12}})(?= \S)", "<commit>"),

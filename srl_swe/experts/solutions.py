@@ -5,12 +5,13 @@ style         a step is
 ============  ======================================================================================================
 titled        ``1. **Title** …`` up to the next number, as the paper's experts write
 numbered      that, or plain ``1. …``, ``Step 1: …``
-lines         a line, as in GSM8K; ``####`` becomes ``\\boxed{…}``, ``<<48/2=24>>`` (a calculator's) is left out
+lines         a line, as in GSM8K
 paragraphs    what stands between blank lines
 auto          the first of titled, numbered, lines (where it ends in ``####``) that the solution conforms to
 ============  ======================================================================================================
 
-A solution that does not conform, or has fewer than two steps, is dropped, with the reason.
+GSM8K's last line ``#### 72`` becomes ``\\boxed{72}``, and its calculator's ``<<48/2=24>>`` is left out. A solution that
+does not conform, or has fewer than two steps, is dropped, with the reason.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Literal, get_args
 from srl_swe import __version__
 from srl_swe.errors import ConfigError
 from srl_swe.records import Step, Task, Trajectory
+from srl_swe.rewards.answers import stated_answer, whole_number
 
 StepStyle = Literal["auto", "titled", "numbered", "lines", "paragraphs"]
 
@@ -31,7 +33,8 @@ _ITEM = re.compile(
     re.MULTILINE,
 )
 _TITLE = re.compile(r"\*\*(?P<title>[^*\n]+?)\*\*")
-_HASHES = re.compile(r"^####[ \t]*(.+?)[ \t]*$", re.MULTILINE)
+_ANSWER_LINE = re.compile(r"\n####[ \t]*(\S[^\n]*?)[ \t]*\Z")
+_BOXED_LINE = re.compile(r"\\boxed\{.*\}")
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
 
 
@@ -55,7 +58,7 @@ def cut_solution(solution: str, style: StepStyle = "auto") -> tuple[Step, ...]:
         raise NotConformingError("no solution")
     if style == "auto":
         return _first_that_fits(text)
-    steps = _CUTS[style](text)
+    steps = _CUTS[style](_ANSWER_LINE.sub(r"\n\\boxed{\1}", _CALCULATOR.sub("", text)))
     if len(steps) < 2:
         raise NotConformingError("fewer than two steps")
     return tuple(steps)
@@ -101,14 +104,26 @@ def _trajectory(task: Task, steps: tuple[Step, ...], style: StepStyle) -> Trajec
         problem_statement=task.problem_statement,
         steps=steps,
         source="solution",
+        resolved=_states_the_answer(task),
         domain="mathematics",
         provenance={"task_hash": task.content_hash, "style": style, "package_version": __version__},
     )
 
 
+def _states_the_answer(task: Task) -> bool | None:
+    """Whether the solution ends in the right answer, where that can be seen without algebra; ``None``: it cannot."""
+    stated, key = stated_answer(task.solution), task.answer
+    if key is None or not stated:
+        return None
+    numbers = whole_number(stated), whole_number(key.answer)
+    if None not in numbers:
+        return numbers[0] == numbers[1]
+    return True if stated == key.answer else None
+
+
 def _first_that_fits(text: str) -> tuple[Step, ...]:
     styles: list[StepStyle] = ["titled", "numbered"]
-    if _HASHES.fullmatch(text.rpartition("\n")[2].strip()):
+    if _ANSWER_LINE.search(text):
         styles.append("lines")
     reason = NotConformingError("neither numbered steps nor lines that end in ####")
     for style in styles:
@@ -150,10 +165,9 @@ def _title(item: re.Match[str]) -> str:
 
 
 def _lines(text: str) -> list[Step]:
-    lines = [line.strip() for line in _CALCULATOR.sub("", text).splitlines() if line.strip()]
-    last = _HASHES.fullmatch(lines[-1])
-    if last and len(lines) > 1:  # the answer by itself is no step to think about
-        lines[-2:] = [f"{lines[-2]}\n\\boxed{{{last[1]}}}"]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1 and _BOXED_LINE.fullmatch(lines[-1]):  # the answer by itself is no step to think about
+        lines[-2:] = ["\n".join(lines[-2:])]
     return [Step(thought="", action=line, observation="") for line in lines]
 
 

@@ -201,7 +201,10 @@ def write_verified(
             record = {"trajectory_id": found.trajectory_id, "reasons": reasons, "replay": replayed}
             lines.append(json.dumps(record) + "\n")
             continue
-        kept.append(verified(rerecorded(trajectory, found.observed) if rerecord else trajectory, found))
+        if rerecord:  # what came back is then what is recorded: nothing has drifted from it
+            kept.append(verified(rerecorded(trajectory, found.observed), dataclasses.replace(found, drifted=())))
+        else:
+            kept.append(verified(trajectory, found))
     if kept:
         write_trajectories(out, kept)
     write_atomically(rejected, "".join(lines))

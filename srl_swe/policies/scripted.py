@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Iterable, Sequence
 
 from srl_swe.environments.actions import SUBMIT, format_answer
-from srl_swe.environments.solutions import format_solution
+from srl_swe.environments.solutions import format_solution, whole_solution
 from srl_swe.errors import ConfigError
 from srl_swe.records import ChatAnswer, Message, PreparedTask, Trajectory
 
@@ -78,7 +78,7 @@ class ExpertPolicy:
         self._position[task_id] = position + 1
         trajectory = self._trajectories[task_id]
         if trajectory.domain == "mathematics":  # one answer an episode: the whole solution
-            return _solved("\n\n".join(step.action for step in trajectory.steps), "As the expert did.")
+            return _solved(whole_solution(trajectory), "As the expert did.")
         steps = [step for step in trajectory.steps if step.runnable]
         if position >= len(steps):
             return _said("The recording ends here.", SUBMIT)

@@ -138,6 +138,11 @@ def _check_suite(tasks: Sequence[Task], rule: SplitRule | None) -> None:
         _check_splits(tasks)
 
 
+def has_outcome(task: Task) -> bool:
+    """Whether anything can tell whether it is solved: of a proof, nothing can."""
+    return task.domain == "repository" or task.answer is not None
+
+
 def suite_domain(path: Path) -> Domain:
     """What a suite's folder holds."""
     return "mathematics" if (path / PROBLEMS).is_file() else "repository"

@@ -15,7 +15,7 @@ from srl_swe.errors import ConfigError, InfrastructureError
 from srl_swe.policies.engine import Engine
 from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Ending, PreparedTask, Rollout, Sample, Score, Task
-from srl_swe.tasks.folder import read_suites
+from srl_swe.tasks.folder import has_outcome, read_suites
 from srl_swe.training.batch import Batch
 from srl_swe.training.config import TrainConfig
 from srl_swe.training.data import SeededOrder, read_training_trajectories
@@ -213,9 +213,9 @@ def prepare_outcome_reward(config: TrainConfig) -> Callable[[LoadedModel, Engine
     Raises:
         ConfigError, TaskError, TrajectoryError: a suite or a file is not there, wrong or held out.
     """
-    tasks = read_suites(config.suites, split="train", ids=config.tasks)
+    tasks = [task for task in read_suites(config.suites, split="train", ids=config.tasks) if has_outcome(task)]
     if not tasks:
-        raise ConfigError(f"suites: no training task in {', '.join(map(str, config.suites))}")
+        raise ConfigError(f"suites: no training task with an outcome in {', '.join(map(str, config.suites))}")
     curriculum = (
         ReverseCurriculum(read_training_trajectories(config.trajectories)) if config.reverse_curriculum else None
     )

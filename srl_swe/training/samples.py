@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from srl_swe.environments.actions import format_answer
 from srl_swe.environments.prompts import chat, clip
+from srl_swe.environments.solutions import format_solution, solution_chat, whole_solution
 from srl_swe.policies.chat import encode_answer, encode_prompt, encode_turn
 from srl_swe.records import Completion, Sample, Trajectory
 
@@ -91,8 +92,11 @@ def trajectory_sample(
 ) -> Sample | None:
     """A whole trajectory as one conversation, trained on at the expert's answers; ``None`` where it is too long.
 
-    Steps that cannot run, and those that the provenance names as ``mistakes``, are in it and not trained on.
+    Steps that cannot run, and those that the provenance names as ``mistakes``, are in it and not trained on. A solution
+    is one answer: nothing is said between its steps.
     """
+    if trajectory.domain == "mathematics":
+        return _solution_sample(trajectory, tokenizer, max_prompt_tokens)
     mistakes = trajectory.provenance.get("mistakes", [])
     ids = list(encode_prompt(tokenizer, chat(trajectory.problem_statement, ())))
     mask = [False] * len(ids)
@@ -108,3 +112,13 @@ def trajectory_sample(
             ids += seen
             mask += [False] * len(seen)
     return Sample(token_ids=tuple(ids), loss_mask=tuple(mask), old_logprobs=(0.0,) * len(ids), advantage=1.0)
+
+
+def _solution_sample(
+    trajectory: Trajectory, tokenizer: PreTrainedTokenizerBase, max_prompt_tokens: int
+) -> Sample | None:
+    prompt = encode_prompt(tokenizer, solution_chat(trajectory.problem_statement, (), wanted="answer"))
+    if len(prompt) > max_prompt_tokens:
+        return None
+    answer = format_solution(trajectory.steps[0].thought or NO_THOUGHT, whole_solution(trajectory))
+    return answer_sample(prompt, encode_answer(tokenizer, answer), None, 1.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from srl_swe.environments.prompts import WHOLE_PROMPT, chat
 from srl_swe.environments.scoring import score_action, score_actions
+from srl_swe.environments.solutions import solution_chat, whole_solution
 from srl_swe.policies.engine import Engine
 from srl_swe.policies.models import LoadedModel
 from srl_swe.records import Completion, Ending, Rollout, Sample, Sampling, Score, StepInstance, Trajectory
@@ -104,7 +105,7 @@ class StepReward:
         )
 
     def _score(self, text: str, instance: StepInstance) -> Score:
-        if self.config.unit == "trajectory":
+        if self.config.unit == "trajectory" and instance.domain == "repository":
             return score_actions(text, (instance.expert_action,), autojunk=self.config.autojunk)
         return score_action(text, instance.expert_action, autojunk=self.config.autojunk, domain=instance.domain)
 
@@ -133,17 +134,22 @@ def prepare_step_reward(config: TrainConfig) -> Callable[[LoadedModel, Engine], 
 
 
 def whole_instance(trajectory: Trajectory) -> StepInstance:
-    """All of a trajectory's actions that can run as one step, to be written from the problem alone."""
-    actions = [step.action.strip() for step in trajectory.steps if step.runnable]
-    problem = chat(trajectory.problem_statement, ())[1]
+    """All of a trajectory's actions that can run, or a whole solution, as one step, from the problem alone."""
+    problem = trajectory.problem_statement
+    if trajectory.domain == "mathematics":
+        messages, whole = solution_chat(problem, (), wanted="answer"), whole_solution(trajectory)
+    else:
+        messages = ({"role": "system", "content": WHOLE_PROMPT}, chat(problem, ())[1])
+        whole = "\n".join(step.action.strip() for step in trajectory.steps if step.runnable)
     return StepInstance(
         instance_id=f"{trajectory.trajectory_id}#whole",
         task_id=trajectory.task_id,
         split=trajectory.split,
         step=0,
-        messages=({"role": "system", "content": WHOLE_PROMPT}, problem),
-        expert_action="\n".join(actions),
+        messages=messages,
+        expert_action=whole,
         expert_thought=trajectory.steps[0].thought,
+        domain=trajectory.domain,
     )
 
 

@@ -28,6 +28,7 @@ from srl_swe.experts.observations import compare, normalise
         ("made tmpab3_x9kq in .", "made tmpz81_aaaa in ."),
         ("serving on 127.0.0.1:43671", "serving on 127.0.0.1:51234"),
         ("started (pid 4711)", "started (pid 12)"),
+        ("Exception in thread Thread-7 (locked)", "Exception in thread Thread-12 (locked)"),
         ("now 1764120000.25", "now 1732000000.5"),
         ("0:00:03.51 elapsed", "0:01:13.02 elapsed"),
         ("3f2a91c Base state", "a01b2c3 Base state"),

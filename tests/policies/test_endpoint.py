@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
-import requests
 from chat_servers import Reply, chat_server, completion
+from vllm_servers import vllm_server
 
 from srl_swe.environments.actions import parse_action
 from srl_swe.errors import ConfigError, ContextLengthError, EndpointError, InfrastructureError
@@ -195,41 +191,16 @@ def test_wrong_arguments(url, options):
 @pytest.mark.model
 def test_a_vllm_server(tmp_path, request):
     pytest.importorskip("vllm")
-    tiny_model_folder = request.getfixturevalue("tiny_model_folder")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    program = shutil.which("vllm", path=str(Path(sys.executable).parent)) or "vllm"
-    line = [
-        program,
-        "serve",
-        str(tiny_model_folder),
-        "--port",
-        str(port),
-        "--served-model-name",
-        "small",
-        "--enforce-eager",
-    ]
-    with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen([*line, "--max-model-len", "512"], stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            assert server.poll() is None, (tmp_path / "log").read_text()[-2000:]
-            try:
-                if requests.get(f"http://127.0.0.1:{port}/health", timeout=2).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(1)
-        endpoint = ChatEndpoint(f"http://127.0.0.1:{port}/v1", "small", max_tokens=8)
+    folder = request.getfixturevalue("tiny_model_folder")
+    options = ("--served-model-name", "small", "--max-model-len", "512")
+    with vllm_server(folder, tmp_path / "log", *options) as (url, _):
+        endpoint = ChatEndpoint(f"{url}/v1", "small", max_tokens=8)
         answer = endpoint.answer(MESSAGES, temperature=0.0)
         assert answer.text
         assert 1 <= (answer.completion_tokens or 0) <= 8
         assert (answer.prompt_tokens or 0) > 5
         with pytest.raises(ConfigError, match="no such model"):
-            ChatEndpoint(f"http://127.0.0.1:{port}/v1", "other").answer(MESSAGES, temperature=0.0)
-    finally:
-        server.terminate()
-        server.wait(60)
+            ChatEndpoint(f"{url}/v1", "other").answer(MESSAGES, temperature=0.0)
 
 
 def test_log_probabilities_are_asked_for_and_added_up():

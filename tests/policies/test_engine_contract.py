@@ -6,19 +6,15 @@ The vLLM ones need ``pytest -m vllm`` in an environment that has vLLM (`make tes
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 import torch
 import torch._dynamo
 from tiny_models import save_tiny_model
+from vllm_servers import vllm_server
 
 from srl_swe.errors import (
     ConfigError,
@@ -40,13 +36,6 @@ ENGINES = [
     pytest.param("vllm", marks=[pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]),
     pytest.param("vllm-server", marks=[pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]),
 ]
-VLLM_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-    "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "TORCH_COMPILE_DISABLE": "1",  # a helper that takes 20 s to compile
-}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +67,9 @@ def engine(request: pytest.FixtureRequest, loaded: LoadedModel, folder: Path) ->
             stack.enter_context(torch._dynamo.config.patch(disable=True))  # as in the server's environment
         if request.param == "vllm-server":
             log = request.getfixturevalue("tmp_path_factory").mktemp("server") / "log"
-            url, process = stack.enter_context(vllm_server(folder, log))
+            url, process = stack.enter_context(
+                vllm_server(folder, log, "--dtype", "float32", "--logprobs-mode", "processed_logprobs")
+            )
             SERVERS.append(process)
         made = make_engine(request.param, loaded, seed=7, url=url)
         stack.callback(made.close)
@@ -86,33 +77,6 @@ def engine(request: pytest.FixtureRequest, loaded: LoadedModel, folder: Path) ->
 
 
 SERVERS: list[subprocess.Popen[bytes]] = []
-
-
-@contextlib.contextmanager
-def vllm_server(model: Path, log: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A vLLM server of ``model``, ready to be asked."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
-    line += ["--dtype", "float32", "--enforce-eager"]
-    line += ["--logprobs-mode", "processed_logprobs", "--host", "127.0.0.1", "--disable-uvicorn-access-log"]
-    environment = os.environ | VLLM_ENVIRONMENT | {"VLLM_SERVER_DEV_MODE": "1"}
-    environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
-    with log.open("wb") as output:
-        process = subprocess.Popen(line, stdout=output, stderr=output, env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        while process.poll() is None:
-            with contextlib.suppress(requests.RequestException):
-                if requests.get(f"{url}/health", timeout=5).ok:
-                    break
-            time.sleep(0.5)
-        assert process.poll() is None, log.read_text()[-3000:]
-        yield url, process
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def own_logprobs(

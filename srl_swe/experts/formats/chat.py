@@ -1,7 +1,9 @@
-"""Chat rows for fine-tuning: ``messages`` (OpenAI, TRL; SWE-smith's trajectories) or ``conversations`` (ShareGPT)."""
+"""Chat rows for fine-tuning: ``messages`` (OpenAI, TRL; SWE-smith's and R2E-Gym's trajectories), ``conversations``
+(ShareGPT), or ``prompt`` and ``completion`` (TRL)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -18,7 +20,11 @@ _KEYS = ("messages", "conversations", "conversation")
 
 def recognises(value: Any) -> bool:
     """Whether a row has messages."""
-    return isinstance(value, dict) and any(value.get(key) is not None for key in _KEYS)
+    return isinstance(value, dict) and (any(value.get(key) is not None for key in _KEYS) or _is_prompted(value))
+
+
+def _is_prompted(row: dict[str, Any]) -> bool:
+    return isinstance(row.get("prompt"), list) and isinstance(row.get("completion"), list)
 
 
 def read(row: Field, path: PurePath) -> Recording:
@@ -28,8 +34,13 @@ def read(row: Field, path: PurePath) -> Recording:
         TrajectoryError: a field is missing or wrong.
     """
     messages = row.first(*_KEYS)
-    conversation = read_conversation((messages if messages is not None else row["messages"]).decoded().members())
-    return from_conversation(row, path, NAME, conversation.problem, conversation.turns)
+    if messages is None and _is_prompted(row.mapping()):
+        listed = [*row["prompt"].members(), *row["completion"].members()]
+    else:
+        listed = list((messages if messages is not None else row["messages"]).decoded().members())
+    conversation = read_conversation(listed)
+    recording = from_conversation(row, path, NAME, conversation.problem, conversation.turns)
+    return replace(recording, falls_silent=conversation.falls_silent)
 
 
 def from_conversation(row: Field, path: PurePath, name: str, problem: str, turns: list[Any]) -> Recording:

@@ -12,13 +12,13 @@ _PROBLEMS = (
     re.compile(
         r"<pr_description>\s*(?:Consider the following PR description:\s*)?(.*?)\s*</pr_description>", re.DOTALL
     ),
-    re.compile(r"<(issue_description|issue|problem_statement|task)>\s*(?P<it>.*?)\s*</\1>", re.DOTALL),
+    re.compile(r"<(issue_description|github_issue|issue|problem_statement|task)>\s*(?P<it>.*?)\s*</\1>", re.DOTALL),
     re.compile(r"^Task Description:\n(.*?)\n\s*Current terminal state:", re.DOTALL | re.MULTILINE),
     re.compile(r"^ISSUE:\n(.*?)\n\s*INSTRUCTIONS:\n", re.DOTALL | re.MULTILINE),
     re.compile(r"^# Problem Statement\n(.*?)\n\n?IMPORTANT:", re.DOTALL | re.MULTILINE),
 )
-"""How prompts mark the problem: SWE-smith and mini-swe-agent, OpenHands, Terminus, SWE-agent before 1.0, OpenHands'
-issue resolver."""
+"""How prompts mark the problem: SWE-smith and mini-swe-agent, OpenHands and R2E-Gym, Terminus, SWE-agent before 1.0,
+OpenHands' issue resolver."""
 
 
 def find_problem(prompt: str) -> str:

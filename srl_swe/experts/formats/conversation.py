@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from srl_swe.experts.formats.content import find_problem, identity, joined, read_call, read_function, text_of
 from srl_swe.experts.formats.fields import Field, compact
 from srl_swe.experts.formats.items import read_items
+from srl_swe.experts.formats.parted import CALLING, PARTS, whole_answers
 from srl_swe.experts.formats.recordings import Turn
 from srl_swe.experts.formats.replies import read_reply, said_in
 from srl_swe.records import ToolCall
 
-_AGENT, _SYSTEM = ("assistant", "ai", "gpt", "model"), ("system", "developer")
-_OBSERVATION = re.compile(r"\A(?:OBSERVATION:\n|Observation: )")
+_AGENT, _SYSTEM, _ASKING = ("assistant", "ai", "gpt", "model"), ("system", "developer"), ("user", "human")
+_OBSERVATION = re.compile(r"\A(?:OBSERVATION:\n|Observation: |Execution output of \[\w+\]:\n)")
+"""What SWE-agent, mini-swe-agent and R2E-Gym's agent put before what a tool gave back."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,6 +31,8 @@ class Conversation:
     """What the agent was asked, before it acted; where nobody asked, the system prompt."""
     turns: list[Turn] = field(default_factory=list)
     """What it did."""
+    falls_silent: bool = False
+    """Whether it ended by saying something: agents whose answers are several messages end their work like that."""
 
     @property
     def problem(self) -> str:
@@ -42,8 +46,11 @@ def read_conversation(messages: Iterable[Field]) -> Conversation:
     Raises:
         TrajectoryError: a message is not one.
     """
-    conversation, waiting = Conversation(), Waiting()
-    listed, rules = list(messages), ""
+    messages = list(messages)
+    roles = [_role(message) for message in messages]
+    silent = any(role in PARTS for role in roles) and roles[-1] not in CALLING
+    conversation, waiting = Conversation(falls_silent=silent), Waiting()
+    listed, rules = list(whole_answers(messages)), ""
     calls_tools = any(True for message in listed for _ in _calls(message))
     for message in listed:
         name = _role(message)
@@ -61,6 +68,10 @@ def read_conversation(messages: Iterable[Field]) -> Conversation:
             asked = text_of(message.first("content", "value", "text"))
             conversation.prompt = f"{conversation.prompt}\n\n{asked}".strip()
     conversation.turns += waiting.close()
+    strange = dict.fromkeys(role for role in roles if role not in (*_AGENT, *_SYSTEM, *_ASKING))
+    if strange and not conversation.turns:
+        agent = ", ".join((*_AGENT, *PARTS))
+        listed[0].fail(f"no message of an agent (roles: {agent}), but of {', '.join(strange)}")
     conversation.prompt = conversation.prompt or rules
     return conversation
 

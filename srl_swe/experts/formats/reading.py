@@ -123,7 +123,10 @@ def read_row(
         raise row.value
     name = format or recognise(row.value)
     if name is None:
-        raise TrajectoryError(f"{row.where}: not a trajectory of a known format: {_outline(row.value)}")
+        raise TrajectoryError(
+            f"{row.where}: not a trajectory of a known format: {_outline(row.value)}. Known are {', '.join(NAMES)}; "
+            'any agent\'s can be written as chat: {"instance_id": …, "messages": [{"role": …, "content": …}, …]}'
+        )
     names = names if names is not None else Counter()
     try:
         field = Field(row.value, row.where)

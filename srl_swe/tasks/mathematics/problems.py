@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -123,11 +123,6 @@ def write_problems(folder: Path, tasks: Iterable[Task]) -> None:
 def same_problem(problem: str) -> str:
     """What two wordings of one problem have in common: the text without differences of space and case."""
     return " ".join(problem.split()).casefold()
-
-
-def gradable(tasks: Sequence[Task]) -> list[Task]:
-    """The problems whose answers can be judged."""
-    return [task for task in tasks if task.answer is not None]
 
 
 def _key(row: Row) -> AnswerKey | None:

@@ -10,7 +10,8 @@ import pytest
 
 from srl_swe.cli import main
 from srl_swe.experts.formats.reading import read_file
-from srl_swe.experts.trajectories import read_trajectories
+from srl_swe.experts.trajectories import read_trajectories, write_trajectories
+from srl_swe.records import Step, Trajectory
 
 
 @pytest.fixture
@@ -74,3 +75,28 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["experts", "show", str(path), "1"]) == 0
     assert main(["experts", "show", str(path), "2"]) == 2
     assert "holds no trajectory '2'" in capsys.readouterr().err
+
+
+def test_show_only_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = tuple(Step(thought="", action=f"echo {k}", observation=str(k)) for k in range(3))
+    common = {"split": "train", "problem_statement": "Mend it.", "steps": steps, "source": "test"}
+    replayed = {"replay": {"drifted": [1], "stale": False}}
+    trajectories = [
+        Trajectory(trajectory_id="a", task_id="s/one", resolved=True, provenance=replayed, **common),
+        Trajectory(trajectory_id="b", task_id="s/one", resolved=False, **common),
+        Trajectory(trajectory_id="c", task_id="s/two", **common),
+    ]
+    path = tmp_path / "t.jsonl"
+    write_trajectories(path, trajectories)
+
+    def shown(*options: str) -> list[str]:
+        assert main(["experts", "show", str(path), *options]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        return [line.split()[0] for line in lines if line.endswith("──")] + [line for line in lines if "drift" in line]
+
+    assert shown() == ["a", "b", "c", "2. drifted when it was replayed"]
+    assert shown("--task", "s/one") == ["a", "b", "2. drifted when it was replayed"]
+    assert shown("--task", "s/one", "--outcome", "unsolved") == ["b"]
+    assert shown("--outcome", "unverified") == ["c"]
+    assert main(["experts", "show", str(path), "--task", "s/two", "--outcome", "solved"]) == 2
+    assert "holds no trajectory of s/two that is solved" in capsys.readouterr().err
