@@ -14,9 +14,11 @@ from srl_swe.training.config import TrainConfig
 def train(config: Annotated[TrainConfig, tyro.conf.arg(name="")]) -> int:
     """Train a model: by SFT or SRL on expert trajectories, or by RLVR on tasks in containers."""
     from srl_swe.training.loop import train as run
+    from srl_swe.training.processes import is_first
 
     checkpoint = run(config, console=console(stderr=True))
-    console().print(f"written: {checkpoint}", markup=False)
+    if is_first():
+        console().print(f"written: {checkpoint}", markup=False)
     return 0
 
 

@@ -1,8 +1,9 @@
 """Checkpoints: written beside, then renamed, so that one is whole or not there.
 
 ``RUN/checkpoints/update-000010/`` is a normal Hugging Face folder (transformers and vLLM load it) that also holds
-``learner.pt`` (float32 weights, optimiser state, random generators) and ``state.json`` (the update, the objective's
-state, the size of every file). One whose files are not of those sizes is passed over: a disk or a copy failed.
+``learner/`` (float32 weights and optimiser state, a part from each process; any number of processes reads them),
+``random.pt`` (the first one's random generators) and ``state.json`` (the update, the objective's state, the size of
+every file). One whose files are not of those sizes is passed over: a disk or a copy failed.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from srl_swe.training.random_states import random_states, restore_random_states
 
 if TYPE_CHECKING:
     from srl_swe.training.batch import Objective
+    from srl_swe.training.crew import Crew
     from srl_swe.training.learner import Learner
 
 STATE = "state.json"
-LEARNER = "learner.pt"
+LEARNER = "learner"
+RANDOM = "random.pt"
 
 
 def save_checkpoint(
-    run: Path, loaded: LoadedModel, learner: Learner, objective: Objective, *, update: int, keep: int
+    run: Path, loaded: LoadedModel, learner: Learner | Crew, objective: Objective, *, update: int, keep: int
 ) -> Path:
     """Write the state after ``update`` updates; then remove all but the newest ``keep`` checkpoints.
 
@@ -44,8 +47,10 @@ def save_checkpoint(
     final = folder / f"update-{update:06d}"
     partial = final.with_name(final.name + ".partial")
     try:
+        learner.publish()
         save_model(loaded.model, loaded.tokenizer, partial)
-        torch.save({"learner": learner.state_dict(), "random": random_states()}, partial / LEARNER)
+        learner.save(partial / LEARNER)
+        torch.save(random_states(), partial / RANDOM)
         state = {"update": update, "objective": objective.state_dict(), "sizes": _sizes(partial)}
         (partial / STATE).write_text(json.dumps(state))
         _sync(partial)
@@ -108,7 +113,7 @@ def damage(checkpoint: Path) -> str:
     return f"{wrong[0]} has {there.get(wrong[0], 0)} bytes instead of {sizes[wrong[0]]}" if wrong else ""
 
 
-def restore(checkpoint: Path, learner: Learner, objective: Objective) -> int:
+def restore(checkpoint: Path, learner: Learner | Crew, objective: Objective) -> int:
     """Load the state of learner, objective and random generators; return the update's number.
 
     Raises:
@@ -118,10 +123,10 @@ def restore(checkpoint: Path, learner: Learner, objective: Objective) -> int:
 
     try:
         state: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
-        saved = torch.load(checkpoint / LEARNER, map_location="cpu", weights_only=True)
-        learner.load_state_dict(saved["learner"])
+        random = torch.load(checkpoint / RANDOM, map_location="cpu", weights_only=True)
+        learner.load(checkpoint / LEARNER)
         objective.load_state_dict(state["objective"])
-        restore_random_states(saved["random"])
+        restore_random_states(random)
         return int(state["update"])
     except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, pickle.UnpicklingError) as error:
         raise ConfigError(

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -19,12 +20,16 @@ from srl_swe.policies.tree_attention import check_no_dropout
 from srl_swe.records import Sample
 from srl_swe.training.losses import Loss, LossValue, TrainedTokens
 from srl_swe.training.passes import PaddedPasses, Passes, TreePasses
+from srl_swe.training.tensor_files import read_tensors, write_tensors
 
 if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
     from transformers import PreTrainedModel
 
 Packing = Literal["tree", "padded"]
 """``tree``: every unique token once; ``padded``: one row a sample, for models that a trie would be wrong for."""
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,12 +61,26 @@ class UpdateStats:
     """Peak memory: on CUDA what tensors took of the device during the update, else what the process has ever taken."""
 
 
-class _Tally:
+@dataclass(kw_only=True, slots=True)
+class Tally:
     """What is counted while an update goes on."""
 
-    def __init__(self) -> None:
-        self.loss = self.gap = self.gap_max = self.entropy = 0.0
-        self.clipped = self.truncated = self.trained = 0
+    loss: float = 0.0
+    """The parts' losses, added up."""
+    gap: float = 0.0
+    """The sum of `UpdateStats.logprob_gap` over trained tokens."""
+    gap_max: float = 0.0
+    """The largest such gap."""
+    entropy: float = 0.0
+    """The sum of entropies."""
+    clipped: int = 0
+    """Tokens out of the clipping range."""
+    truncated: int = 0
+    """Tokens whose weight was cut."""
+    trained: int = 0
+    """Trained tokens."""
+    computed: int = 0
+    """See `UpdateStats.tokens`."""
 
     def add(self, value: LossValue, tokens: TrainedTokens, entropies_N: Tensor, *, has_old: bool) -> None:
         """Count a part of the update."""
@@ -96,6 +115,9 @@ class Learner:
         ModelError: the model has dropout, or cannot be packed.
     """
 
+    _group: ProcessGroup | None = None
+    """The processes that hold a part each; ``None``: this one holds all."""
+
     def __init__(
         self,
         loaded: LoadedModel,
@@ -119,7 +141,8 @@ class Learner:
             if packing == "padded"
             else TreePasses(self.model, max_tokens=max_tokens, max_trained=max_trained, tokens_at_once=tokens_at_once)
         )
-        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        self.names, self.parameters = list(trained), list(trained.values())
         # In bfloat16 an update of 1e-5 is lost in rounding: the optimiser works on float32 copies.
         self.masters = [p if p.element_size() >= 4 else p.detach().float().clone() for p in self.parameters]
         fused = all(p.device.type in ("cpu", "cuda") for p in self.masters)
@@ -136,7 +159,7 @@ class Learner:
         """
         if self.model.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.model.device)
-        tally, computed = self.backward(samples)
+        tally = self.backward(samples)
         grad_norm = self._step(tally.loss, learning_rate)
         trained = max(1, tally.trained)
         return UpdateStats(
@@ -148,15 +171,17 @@ class Learner:
             clip_fraction=tally.clipped / trained,
             truncated_fraction=tally.truncated / trained,
             trained_tokens=tally.trained,
-            tokens=computed,
+            tokens=tally.computed,
             raw_tokens=sum(len(sample.token_ids) for sample in samples),
             memory_gb=self._peak_memory_gb(),
         )
 
-    def backward(self, samples: Sequence[Sample]) -> tuple[_Tally, int]:
-        """Add the gradients of the loss over ``samples`` to the float32 weights'; return counts and tokens computed."""
-        weights = self.loss.token_weights(samples)
-        tally = _Tally()
+    def backward(self, samples: Sequence[Sample]) -> Tally:
+        """Add the gradients of the loss over ``samples`` to the float32 weights'; return what was counted."""
+        return self._backward(samples, self.loss.token_weights(samples))
+
+    def _backward(self, samples: Sequence[Sample], weights: Sequence[float]) -> Tally:
+        tally = Tally()
 
         def visit(numbers: Sequence[int], logprobs_N: Tensor, entropies_N: Tensor) -> Tensor:
             tokens = _trained_tokens(samples, numbers, weights, logprobs_N)
@@ -165,8 +190,8 @@ class Learner:
             return value.loss
 
         with self._checkpointing():
-            computed = self.passes.run(samples, self.temperature, visit, self._collect_gradients)
-        return tally, computed
+            tally.computed = self.passes.run(samples, self.temperature, visit, self._collect_gradients)
+        return tally
 
     @torch.no_grad()
     def score(self, samples: Sequence[Sample]) -> list[tuple[float, ...]]:
@@ -185,17 +210,42 @@ class Learner:
         self.passes.run(samples, self.temperature, visit, lambda: None)
         return scores
 
-    def state_dict(self) -> dict[str, Any]:
-        """Float32 weights and optimiser state."""
-        return {"masters": [p.detach() for p in self.masters], "optimizer": self.optimizer.state_dict()}
+    def save(self, folder: Path) -> None:
+        """Write float32 weights and optimiser state.
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
-        with torch.no_grad():
-            for master, saved in zip(self.masters, state["masters"], strict=True):
-                master.copy_(saved)
-        self.optimizer.load_state_dict(state["optimizer"])
+        Raises:
+            StorageError: they cannot be written.
+        """
+        write_tensors(self._tensors(), folder, group=self._group)
+
+    @torch.no_grad()
+    def load(self, folder: Path) -> None:
+        """Go on from what `save` wrote, in however many processes.
+
+        Raises:
+            ConfigError: it is damaged, or of another model.
+        """
+        tensors = self._tensors()
+        read_tensors(tensors, folder, group=self._group)
+        for name, master in zip(self.names, self.masters, strict=True):
+            self.optimizer.state[master] = {
+                "step": tensors["step"].clone(),
+                **{moment: tensors[f"{moment}.{name}"] for moment in _MOMENTS},
+            }
         self._copy_masters()
+
+    def publish(self) -> None:
+        """Bring the loaded model up to date, where what is trained is another object. Here it is the same."""
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """The tensors themselves; zeros where the optimiser has none yet."""
+        tensors = {"step": torch.zeros((), device=self.masters[0].device)}
+        for name, master in zip(self.names, self.masters, strict=True):
+            state = self.optimizer.state.get(master, {})
+            tensors |= {"step": state.get("step", tensors["step"]), f"master.{name}": master.detach()}
+            for moment in _MOMENTS:
+                tensors[f"{moment}.{name}"] = state[moment] if moment in state else torch.zeros_like(master.detach())
+        return tensors
 
     @contextmanager
     def _checkpointing(self) -> Iterator[None]:
@@ -221,7 +271,7 @@ class Learner:
 
     def _step(self, loss: float, learning_rate: float) -> float:
         self._collect_gradients()
-        grad_norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm))
+        grad_norm = self._clip_gradients()
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             self.optimizer.zero_grad()
             raise DivergedError(f"loss {loss}, gradient norm {grad_norm}: not finite; a lower learning rate may help")
@@ -231,6 +281,9 @@ class Learner:
         self.optimizer.zero_grad()
         self._copy_masters()
         return grad_norm
+
+    def _clip_gradients(self) -> float:
+        return float(torch.nn.utils.clip_grad_norm_(self.masters, self.max_grad_norm))
 
     @torch.no_grad()
     def _copy_masters(self) -> None:

@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from srl_swe.errors import ConfigError
 from srl_swe.policies.canary import TOLERANCES, Canary
 from srl_swe.policies.models import LoadedModel, load_model
+from srl_swe.records import Sample
 from srl_swe.training.batch import Batch, Objective
 from srl_swe.training.batch_log import BatchLog
 from srl_swe.training.budget import Budget
@@ -34,8 +35,12 @@ from srl_swe.training.config import TrainConfig
 from srl_swe.training.journal import Journal, check_config, resolved_model
 from srl_swe.training.learner import Learner
 from srl_swe.training.objectives import read_objective
+from srl_swe.training.processes import joined, started_together
 from srl_swe.training.random_states import seed_all
 from srl_swe.training.reference import Reference
+
+if TYPE_CHECKING:
+    from srl_swe.training.crew import Crew
 
 Say = Callable[[str], None]
 _CANARY_PROMPTS = 2
@@ -44,11 +49,15 @@ _CANARY_PROMPTS = 2
 def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     """Run, or go on with, one training run; return its last checkpoint's folder.
 
-    A run that was cut off goes on from its newest checkpoint, and its losses are those of the unbroken run.
+    A run that was cut off goes on from its newest checkpoint, and its losses are those of the unbroken run. Where
+    `torchrun` has started several processes they are one run; see `srl_swe.training.crew`.
 
     Args:
         config: What to do; ``config.out`` may hold the same run, not finished.
-        console: Where the progress bar goes; ``None``: nowhere.
+        console: Where the progress bar goes; ``None``: nowhere. Only the first process shows one.
+
+    Returns:
+        That folder; in processes that help the first one, ``config.out``.
 
     Raises:
         ConfigError: options contradict each other or the folder, or there is nothing to train on.
@@ -56,7 +65,23 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
         NoSignalError: no group of rollouts varied in reward.
         InfrastructureError: the engine does not generate with the learner's weights, or the world failed.
     """
+    if not started_together():
+        return _train(config, console, None)
+    from srl_swe.training.crew import Crew
+
+    with joined() as processes:
+        crew = Crew(processes)
+        if processes.rank:
+            crew.follow()
+            return config.out
+        with crew.leading():
+            return _train(config, console, crew)
+
+
+def _train(config: TrainConfig, console: Console | None, crew: Crew | None) -> Path:
     check_config(config)
+    if crew is not None and config.objective != "sft" and config.engine == "vllm":
+        raise ConfigError("engine: 'vllm' works in one process alone; under torchrun choose 'vllm-server'")
     found = [path for path in checkpoints(config.out) if not damage(path)]
     if found and (update_of(found[-1]) >= config.updates or Budget(config, update_of(found[-1])).used_up):
         return found[-1]
@@ -66,17 +91,17 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
     seed_all(config.seed)
     loaded = load_model(
         source,
-        dtype=config.dtype,
         lora_rank=config.lora_rank,
         gradient_checkpointing=config.gradient_checkpointing,
+        **_whereabouts(config, crew),
     )
     objective = make_objective(loaded)
     with contextlib.ExitStack() as stack:
         if objective.engine is not None:
             stack.callback(objective.engine.close)
-        run = _Run(config, loaded, objective)
+        run = _Run(config, loaded, objective, source, crew)
         done = _restore(config.out, run.learner, objective, say)
-        journal = Journal(config, done, _resolved(source, loaded))
+        journal = Journal(config, done, _resolved(source, loaded, crew))
         stack.callback(journal.close)
         say(f"{config.objective}: {objective.about}")
         run.sync(done, None)
@@ -99,10 +124,19 @@ def train(config: TrainConfig, *, console: Console | None = None) -> Path:
 class _Run:
     """What takes part in an update."""
 
-    def __init__(self, config: TrainConfig, loaded: LoadedModel, objective: Objective) -> None:
+    def __init__(
+        self, config: TrainConfig, loaded: LoadedModel, objective: Objective, source: str, crew: Crew | None
+    ) -> None:
         self.config, self.loaded, self.objective = config, loaded, objective
         self.batches = BatchLog(config.out)
-        self.reference = Reference(loaded) if objective.loss.needs_reference else None
+        self.annotate: Callable[[Sequence[Sample]], Sequence[Sample]] = lambda samples: samples
+        self.learner: Learner | Crew
+        if crew is not None:
+            crew.begin(loaded, source, config, objective.loss, objective.temperature)
+            self.learner = crew
+            if objective.loss.needs_reference:
+                self.annotate = crew.annotate
+            return
         self.learner = Learner(
             loaded,
             objective.loss,
@@ -112,6 +146,8 @@ class _Run:
             packing=config.packing,
             tokens_at_once=config.tokens_at_once,
         )
+        if objective.loss.needs_reference:
+            self.annotate = partial(Reference(loaded).annotate, learner=self.learner)
 
     def update(self, update: int) -> tuple[dict[str, Any], Batch]:
         """Make a batch, train on it, bring the engine up to date."""
@@ -119,7 +155,7 @@ class _Run:
         batch = self.batches.next_batch(self.objective, update)
         sampled = time.perf_counter()
         rate = learning_rate(self.config, update)
-        samples = batch.samples if self.reference is None else self.reference.annotate(batch.samples, self.learner)
+        samples = self.annotate(batch.samples)
         stats = self.learner.update(samples, rate)
         trained = time.perf_counter()
         canary = self.sync(update, batch)
@@ -145,6 +181,7 @@ class _Run:
         engine = self.objective.engine
         if engine is None:
             return {}
+        self.learner.publish()
         engine.load(self.loaded.weights(), update)
         if batch is None or self.config.engine == "transformers":
             return {}
@@ -177,7 +214,7 @@ def learning_rate(config: TrainConfig, update: int) -> float:
     return config.learning_rate * rise * fall[config.schedule]
 
 
-def _restore(run: Path, learner: Learner, objective: Objective, say: Say) -> int:
+def _restore(run: Path, learner: Learner | Crew, objective: Objective, say: Say) -> int:
     """Go on from the newest checkpoint that is whole; return how many updates it holds, 0 where there is none."""
     found = checkpoints(run)
     for path in reversed(found):
@@ -193,9 +230,23 @@ def _restore(run: Path, learner: Learner, objective: Objective, say: Say) -> int
     return 0
 
 
-def _resolved(source: str, loaded: LoadedModel) -> dict[str, Any]:
-    dtype = str(loaded.model.dtype).removeprefix("torch.")
-    return {"model": source, "dtype": dtype, "device": str(loaded.model.device), "threads": torch.get_num_threads()}
+def _whereabouts(config: TrainConfig, crew: Crew | None) -> dict[str, Any]:
+    """Precision and device of the model that is loaded whole: one that only waits to be saved is not on the GPU."""
+    if crew is None:
+        return {"dtype": config.dtype}
+    fast = config.dtype == "auto" and crew.processes.device == "cuda"
+    generates = config.objective != "sft" and config.engine == "transformers"
+    return {"dtype": "bfloat16" if fast else config.dtype, "device": "auto" if generates else "cpu"}
+
+
+def _resolved(source: str, loaded: LoadedModel, crew: Crew | None) -> dict[str, Any]:
+    return {
+        "model": source,
+        "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "device": crew.processes.device if crew else str(loaded.model.device),
+        "processes": crew.processes.size if crew else 1,
+        "threads": torch.get_num_threads(),
+    }
 
 
 def _note(metrics: dict[str, Any]) -> str:

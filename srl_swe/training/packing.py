@@ -9,6 +9,7 @@ Shapes: N unique tokens of a trie, E unique edges of a part, T tokens of a sampl
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -126,8 +127,40 @@ def pack(samples: Sequence[Sample], *, max_tokens: int, max_trained: int) -> lis
             new = len(row.token_ids), int(row.trained.sum())
         chosen.append(number)
         tokens, trained = tokens + new[0], trained + new[1]
-        known = np.append(known[:shared] | row.trained[:shared], row.trained[shared:])
+        alike = max(0, shared - 1)  # the edge from the last shared place leads elsewhere than the known one
+        known = np.append(known[:alike] | row.trained[:alike], row.trained[alike:])
     return [*tries, _trie(samples, rows, chosen)] if chosen else tries
+
+
+def split(samples: Sequence[Sample], count: int, *, packed: bool) -> list[list[int]]:
+    """Cut samples into ``count`` shares, by their numbers, so that the largest has as few tokens as can be.
+
+    Samples that begin alike stay together: what a share's samples have in common is counted once where they are
+    ``packed``, and in each share that it is part of. Samples without a trained token are in none.
+
+    Raises:
+        ConfigError: as `pack`.
+    """
+    rows = _rows(samples)
+    order = sorted(rows, key=lambda i: (rows[i].key, i))
+    lengths = [len(rows[i].token_ids) for i in order]
+    pairs = zip([None, *order], order, strict=False)
+    shared = [_shared(rows[a].token_ids, rows[b].token_ids) if packed and a is not None else 0 for a, b in pairs]
+
+    def cut(limit: int) -> list[list[int]]:
+        shares, tokens = list[list[int]](), limit
+        for number, length, known in zip(order, lengths, shared, strict=True):
+            if tokens + length - known > limit:
+                shares.append([])
+                tokens = known
+            shares[-1].append(number)
+            tokens += length - known
+        return shares
+
+    limits = range(max(lengths, default=0), sum(lengths) + 1)
+    limit = limits[bisect.bisect_left(limits, True, key=lambda limit: len(cut(limit)) <= count)]
+    shares = cut(limit)
+    return shares + [[] for _ in range(count - len(shares))]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

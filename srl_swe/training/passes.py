@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ from srl_swe.policies.tree_attention import (
 )
 from srl_swe.policies.tree_kernels import TreeLayout
 from srl_swe.records import Sample
-from srl_swe.training.packing import Part, Trie, pack
+from srl_swe.training.packing import Ints, Part, Trie, pack
 from srl_swe.training.token_logprobs import check_output_layer, token_logprobs
 
 if TYPE_CHECKING:
@@ -36,8 +37,32 @@ Visitor = Callable[[Sequence[int], Tensor, Tensor], Tensor | None]
 """``(sample numbers, logprobs_N, entropies_N) -> loss or None``; entropies have no gradient."""
 
 
+class Turns:
+    """When a pass may be made: in one process, at once. Several processes wait for one another."""
+
+    def forward(self, idle: Callable[[], Tensor]) -> None:
+        """Wait for the turn of a forward pass.
+
+        Args:
+            idle: Makes a pass of one token that is not trained, and returns its hidden states.
+        """
+
+    def backward(self, idle: Callable[[], Tensor]) -> None:
+        """Wait for the turn of a backward pass through the model."""
+
+    def finish(self, idle: Callable[[], Tensor]) -> None:
+        """No pass is to come; wait for those of others."""
+
+
 class Passes(Protocol):
     """A way to compute log-probabilities."""
+
+    hidden_states: Callable[..., Tensor]
+    """`hidden_states` of the model."""
+    dtype: torch.dtype
+    """The passes' precision."""
+    turns: Turns
+    """When passes are made."""
 
     def run(self, samples: Sequence[Sample], temperature: float, visit: Visitor, after: Callable[[], None]) -> int:
         """Hand every sample that trains a token to ``visit`` once; return how many tokens were computed.
@@ -65,6 +90,8 @@ class PaddedPasses:
     def __init__(self, model: PreTrainedModel, *, tokens_at_once: int) -> None:
         check_output_layer(model)
         self.model, self.tokens_at_once = model, tokens_at_once
+        self.hidden_states: Callable[..., Tensor] = partial(hidden_states, model)
+        self.dtype, self.turns = model.dtype, Turns()
 
     def run(self, samples: Sequence[Sample], temperature: float, visit: Visitor, after: Callable[[], None]) -> int:
         """See `Passes.run`."""
@@ -73,11 +100,17 @@ class PaddedPasses:
         for batch in self._batches(samples):
             longest = len(samples[batch[-1]].token_ids)
             computed += longest * len(batch)
+            self.turns.forward(self._idle)
             loss = visit(batch, *self._logprobs([samples[i] for i in batch], longest, temperature))
             if loss is not None:
+                self.turns.backward(self._idle)
                 loss.backward()  # type: ignore[no-untyped-call]
                 after()
+        self.turns.finish(self._idle)
         return computed
+
+    def _idle(self) -> Tensor:
+        return self.hidden_states(input_ids=torch.zeros(1, 1, dtype=torch.long, device=self.model.device))
 
     def _batches(self, samples: Sequence[Sample]) -> list[list[int]]:
         batches: list[list[int]] = []
@@ -95,7 +128,7 @@ class PaddedPasses:
         real_BT = torch.tensor([[1] * len(s.token_ids) + [0] * p for s, p in zip(samples, padding, strict=True)])
         trained_BT = torch.tensor([[*s.loss_mask, *[False] * p] for s, p in zip(samples, padding, strict=True)])
         trained_BT = trained_BT.to(device)
-        hidden_BTd = hidden_states(self.model, input_ids=ids_BT, attention_mask=real_BT.to(device))
+        hidden_BTd = self.hidden_states(input_ids=ids_BT, attention_mask=real_BT.to(device))
         return token_logprobs(
             self.model,
             hidden_BTd[:, :-1][trained_BT[:, 1:]],
@@ -149,6 +182,8 @@ class TreePasses:
         check_tree_model(model)
         check_output_layer(model)
         self.model, self.kernel = model, kernel
+        self.hidden_states: Callable[..., Tensor] = partial(hidden_states, model)
+        self.dtype, self.turns = model.dtype, Turns()
         self.max_tokens, self.max_trained, self.tokens_at_once = max_tokens, max_trained, tokens_at_once
 
     def run(self, samples: Sequence[Sample], temperature: float, visit: Visitor, after: Callable[[], None]) -> int:
@@ -157,6 +192,7 @@ class TreePasses:
         with tree_attention(self.model):
             for trie in tries:
                 self._run(trie, temperature, visit, after)
+            self.turns.finish(self._idle)
         return sum(len(trie.token_ids) for trie in tries)
 
     def _run(self, trie: Trie, temperature: float, visit: Visitor, after: Callable[[], None]) -> None:
@@ -168,12 +204,14 @@ class TreePasses:
             while above and not (trie.ends[above[-1].part.start : above[-1].part.end] > next_start).any():
                 done = above.pop()
                 if learning:
+                    self.turns.backward(self._idle)
                     done.backward()
                     after()
 
         for part in trie.parts(self.tokens_at_once):
             leave(part.start)
             context = _ranges(part, above)
+            self.turns.forward(self._idle)
             waiting = self._forward(trie, part, [(kept.keys, low, high) for kept, low, high in context if kept.keys])
             if part.samples:
                 rows = [kept.sources_nd[low:high] for kept, low, high in context] + [waiting.sources_nd]
@@ -197,15 +235,31 @@ class TreePasses:
         depths = np.append(trie.depths[part.ancestors], trie.depths[part.start : part.end])
         layout = TreeLayout(np.minimum(ends, part.end) - part.start + m, depths, part.end - part.start, device)
         keep = KeptKeys(start=part.start) if part.kept else None
-        kernel = self.kernel or choose_kernel(device, self.model.dtype, layout)
-        hidden_nd = hidden_states(
-            self.model,
-            input_ids=torch.from_numpy(trie.token_ids[None, part.start : part.end]).to(device),
-            position_ids=torch.from_numpy(trie.depths[None, part.start : part.end]).to(device),
-            tree=TreePass(layout=layout, kernel=kernel, context=context, keep=keep),
-        )[0]
+        hidden_nd = self._hidden(
+            trie.token_ids[part.start : part.end], trie.depths[part.start : part.end], layout, context, keep
+        )
         sources_nd = hidden_nd.detach().requires_grad_(torch.is_grad_enabled())
         return _Waiting(part=part, hidden_nd=hidden_nd, sources_nd=sources_nd, keys=keep)
+
+    def _idle(self) -> Tensor:
+        one, none = np.ones(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        return self._hidden(none, none, TreeLayout(one, none, 1, self.model.device))
+
+    def _hidden(
+        self,
+        token_ids: Ints,
+        depths: Ints,
+        layout: TreeLayout,
+        context: Sequence[tuple[KeptKeys, int, int]] = (),
+        keep: KeptKeys | None = None,
+    ) -> Tensor:
+        device = self.model.device
+        kernel = self.kernel or choose_kernel(device, self.dtype, layout)
+        return self.hidden_states(
+            input_ids=torch.from_numpy(token_ids[None]).to(device),
+            position_ids=torch.from_numpy(depths[None]).to(device),
+            tree=TreePass(layout=layout, kernel=kernel, context=context, keep=keep),
+        )[0]
 
 
 def hidden_states(model: PreTrainedModel, **inputs: object) -> Tensor:

@@ -49,8 +49,10 @@ class Reference:
 
     @torch.no_grad()
     def _swap(self) -> None:
-        for place, parameter in enumerate(self._parameters):
-            parameter.data, self._weights[place] = self._weights[place], parameter.data
+        for parameter, kept in zip(self._parameters, self._weights, strict=True):
+            current = parameter.detach().clone()
+            parameter.copy_(kept)  # in place: FSDP gathers from where the weights were when it was set up
+            kept.copy_(current)
 
 
 def _at_trained(sample: Sample, logprobs: Sequence[float]) -> tuple[float, ...]:

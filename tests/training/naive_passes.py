@@ -95,9 +95,9 @@ def packed(learner: Learner, samples: Sequence[Sample]) -> tuple[float, list[tor
     """The same of the learner, and how many tokens it computed."""
     for parameter in learner.masters:
         parameter.grad = None
-    tally, computed = learner.backward(samples)
+    tally = learner.backward(samples)
     zero = [torch.zeros_like(p) if p.grad is None else p.grad for p in learner.masters]
-    return tally.loss, [g.clone() for g in zero], computed
+    return tally.loss, [g.clone() for g in zero], tally.computed
 
 
 def _gradients(model: PreTrainedModel) -> list[torch.Tensor]:

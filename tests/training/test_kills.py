@@ -111,12 +111,12 @@ def test_a_truncated_checkpoint_is_passed_over(
     cut = replace(config, out=config.out.with_name("cut"))
     train(replace(cut, updates=12))
     last = cut.out / "checkpoints" / "update-000012"
-    file = last / "learner.pt"
+    file = last / "learner" / "__0_0.distcp"
     file.write_bytes(file.read_bytes()[:-1000])
     assert train(cut, console=Console(width=400)) == last
     assert losses(cut.out) == losses(config.out)
     said = capsys.readouterr().out
-    assert "update-000012 is damaged and passed over: learner.pt has" in said
+    assert "update-000012 is damaged and passed over: learner/__0_0.distcp has" in said
     assert [path.name for path in checkpoints(cut.out)] == ["update-000009", "update-000012"]
 
 

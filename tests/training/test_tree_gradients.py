@@ -44,6 +44,35 @@ def test_a_trajectorys_gradients(name: str, at_once: int, kernel: str) -> None:
     assert computed < sum(len(s.token_ids) for s in samples) / 2
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("at_once", [12, 4096])
+@pytest.mark.parametrize("name", ["llama", "mistral-window-4", "qwen3"])
+def test_flex_attentions_log_probabilities(name: str, at_once: int) -> None:
+    """On a CPU it goes forward alone; backward it is tried on a GPU below."""
+    samples, model = trajectory_samples(), make_model(name)
+    expected = make_learner(model.float(), GRPO, packing="padded").score(samples)
+    found = make_learner(model, GRPO, tokens_at_once=at_once, kernel="flex").score(samples)
+    for a, b in zip(found, expected, strict=True):
+        assert a == pytest.approx(b, abs=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kernel", ["tiles", "flex", "varlen"])
+@pytest.mark.parametrize("name", ["llama", "mistral-window-4", "qwen2", "qwen3"])
+def test_a_trajectorys_gradients_on_a_gpu(name: str, kernel: str) -> None:
+    """FlashAttention has no float32: there it is held against the padded learner's own distance from the truth."""
+    samples, model = trajectory_samples(), make_model(name)
+    _, truth = naive(model.double(), samples, SFT)
+    dtype = torch.bfloat16 if kernel == "varlen" else torch.float32
+    model.to("cuda", dtype)
+    errors = []
+    for options in ({"packing": "padded"}, {"tokens_at_once": 60, "kernel": kernel}):
+        _, gradients, _ = packed(make_learner(model, SFT, **options), samples)
+        errors.append(worst([g.cpu() for g in gradients], truth))
+    assert errors[1] <= (1e-4 if dtype == torch.float32 else 2 * errors[0])
+
+
 @pytest.mark.parametrize("loss", [GRPO, SFT, GSPO], ids=["grpo", "sft", "gspo"])
 @pytest.mark.parametrize(
     "options", [{"packing": "padded", "tokens_at_once": 40}, {"max_tokens": 40}, {"max_trained": 9}]
