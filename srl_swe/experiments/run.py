@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,8 +209,8 @@ def _train(config: TrainConfig, world: World) -> None:
         found = checkpoints(config.out)
         model = str(found[-1]) if found else config.model
     write_atomically(done, json.dumps({"model": model, "note": note}) + "\n")
-    for state in config.out.glob("checkpoints/*/learner*"):
-        state.unlink()
+    for state in config.out.glob("checkpoints/*/learner"):
+        shutil.rmtree(state)
 
 
 def trained_model(folder: Path) -> str:
