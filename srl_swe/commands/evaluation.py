@@ -22,13 +22,13 @@ from srl_swe.commands.acting import (
 )
 from srl_swe.commands.experts import load_trajectories
 from srl_swe.commands.output import console, number, percent, print_table
-from srl_swe.commands.results import print_episodes, print_summary
+from srl_swe.commands.results import print_episodes, print_summary, tell_failures
 from srl_swe.commands.suites import Suites, TaskIds, prepare_all, read_tasks, sweep_first
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.summary import summarise, write_summary
+from srl_swe.evaluation.votes import SameAnswers
 from srl_swe.policies.model_policy import ModelPolicy
 from srl_swe.records import EpisodeResult, Split, Task, Trajectory
-from srl_swe.rewards.mathematics import same_answer
 
 Files = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction]
 
@@ -113,9 +113,11 @@ def evaluate_policy(
 
 def print_results(results: Sequence[EpisodeResult], out: Path, *, seed: int = 0) -> int:
     """Print the tables, write ``evaluation.json``; return the exit code."""
-    summary = summarise(results, seed=seed, same=same_answer)
+    same = SameAnswers()
+    summary = summarise(results, seed=seed, same=same)
     print_episodes(results)
     print_summary(summary)
+    tell_failures(same)
     console().print(f"written: {write_summary(out, summary, seed=seed)}", markup=False)
     if lost := sum(series.lost for series in summary.series.values()):
         console(stderr=True).print(f"{lost} could not be judged; the same command tries them again", style="yellow")

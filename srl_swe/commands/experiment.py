@@ -44,5 +44,9 @@ def experiment(file: Positional[Path], *, out: Path | None = None, plan: bool = 
     console().print((folder / "table.md").read_text(encoding="utf-8"), markup=False)
     for comparison in comparisons:
         console().print(comparison.sentence, markup=False)
-    console().print(f"written: {folder / 'table.md'}, {folder / 'table.json'}, {folder / 'curves.svg'}", markup=False)
+    from srl_swe.evaluation.site.build import Sources, write_site
+
+    page = write_site(Sources(runs=(folder,)), folder / "report", title=read.title)
+    files = [folder / name for name in ("table.md", "table.json", "curves.svg")]
+    console().print("written: " + ", ".join(str(path) for path in (*files, page) if path.exists()), markup=False)
     return 0

@@ -14,8 +14,8 @@ from srl_swe.commands.output import console, number, percent, print_table, verdi
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.statistics import Interval
 from srl_swe.evaluation.summary import Cluster, Series, Summary, summarise, write_summary
+from srl_swe.evaluation.votes import SameAnswers
 from srl_swe.records import EpisodeResult
-from srl_swe.rewards.mathematics import same_answer
 
 
 def summary(run: Positional[Path], *, cluster: Cluster = "task", seed: int = 0) -> int:
@@ -31,8 +31,10 @@ def summary(run: Positional[Path], *, cluster: Cluster = "task", seed: int = 0) 
     results = read_results(run)
     if not results:
         raise ConfigError(f"{run}: no results.jsonl with episodes in it")
-    found = summarise(results, seed=seed, cluster=cluster, same=same_answer)
+    same = SameAnswers()
+    found = summarise(results, seed=seed, cluster=cluster, same=same)
     print_summary(found)
+    tell_failures(same)
     console().print(f"written: {write_summary(run, found, seed=seed, cluster=cluster)}", markup=False)
     return 0 if any(series.tasks for series in found.series.values()) else 1
 
@@ -48,14 +50,12 @@ def compare(first: Positional[Path], second: Positional[Path], *, cluster: Clust
     """
     from srl_swe.evaluation.comparison import compare_runs, p_value
 
-    found = compare_runs(first, second, seed=seed, cluster=cluster)
-    rate = found.solve_rate
+    same = SameAnswers()
+    found = compare_runs(first, second, seed=seed, cluster=cluster, same=same)
+    tell_failures(same)
     rows = [
-        ("solve rate", f"{rate.first:.1%}", f"{rate.second:.1%}", _change(rate.change, rates=True), p_value(rate.p))
-    ]
-    rows += [
-        (other.name, f"{other.first:,.1f}", f"{other.second:,.1f}", _change(other.change), p_value(other.p))
-        for other in found.others
+        (d.name, *_both(d.first, d.second, rates=d.rate), _change(d.change, rates=d.rate), p_value(d.p))
+        for d in (found.solve_rate, *found.others)
     ]
     print_table(
         ["quantity", *found.names, "difference and 95% interval", "p"],
@@ -197,6 +197,18 @@ def _plain(interval: Interval) -> str:
     if not interval or abs(interval.low) == float("inf"):
         return f"{interval.value:,.1f}" if interval else "no data"
     return f"{interval.value:,.1f} [{interval.low:,.1f}, {interval.high:,.1f}]"
+
+
+def tell_failures(same: SameAnswers) -> None:
+    """Say how many answers could not be compared, if any."""
+    if same.failures:
+        text = f"{same.failures} pairs of answers could not be compared: in votes they count as different"
+        console(stderr=True).print(text, style="yellow")
+
+
+def _both(first: float, second: float, *, rates: bool) -> tuple[str, str]:
+    form = ".1%" if rates else ",.1f"
+    return format(first, form), format(second, form)
 
 
 def _change(interval: Interval, *, rates: bool = False) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from srl_swe.errors import ConfigError
+from srl_swe.evaluation.estimators import pass_at_k
 from srl_swe.evaluation.lines import read_meta
 from srl_swe.evaluation.runner import META, read_results
 from srl_swe.evaluation.statistics import Interval, bootstrap_mean, mcnemar, paired_difference, sign_flip
-from srl_swe.evaluation.summary import Cluster, fraction_solved, judged_by_task, steps_taken
+from srl_swe.evaluation.summary import Cluster, SameAnswer, fraction_solved, judged_by_task, steps_taken, vote_of
 from srl_swe.records import EpisodeResult
 
 LEVEL = 0.05
@@ -32,6 +33,8 @@ class Difference:
     """Second less first, with its paired interval."""
     p: float
     """Two-sided p-value: how likely such a difference is by chance alone."""
+    rate: bool = False
+    """Whether it is a rate, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +56,16 @@ class Comparison:
     test: str
     """How the verdict's p-value was found."""
     others: tuple[Difference, ...]
-    """Steps, tokens; without a correction for looking at several."""
+    """pass@k, majority@k, steps, tokens; without a correction for looking at several."""
     left_out: tuple[str, ...]
     """What is not in the comparison, and why, a sentence each."""
     verdict: str
     """One plain sentence."""
 
 
-def compare_runs(first: Path, second: Path, *, seed: int = 0, cluster: Cluster = "task") -> Comparison:
+def compare_runs(
+    first: Path, second: Path, *, seed: int = 0, cluster: Cluster = "task", same: SameAnswer | None = None
+) -> Comparison:
     """Compare the episodes in two folders of evaluations.
 
     Greedy episodes are compared where both have them, else the drawn ones. With one episode a task the test is
@@ -71,6 +76,7 @@ def compare_runs(first: Path, second: Path, *, seed: int = 0, cluster: Cluster =
         second: Another.
         seed: Of the bootstraps.
         cluster: What is resampled together.
+        same: Whether two answers are the same, for the vote; ``None``: where they are equal.
 
     Raises:
         ConfigError: a folder has no results, or they have no task in common.
@@ -87,7 +93,7 @@ def compare_runs(first: Path, second: Path, *, seed: int = 0, cluster: Cluster =
         raise ConfigError(f"{first} and {second}: no task was judged in both: {'; '.join(left_out) or 'none is there'}")
     pairs = [[side[task] for task in common] for side in by_task]
     names = _names(first, second)
-    return _compare(names, series, pairs, left_out, seed=seed, cluster=cluster)
+    return _compare(names, series, pairs, left_out, seed=seed, cluster=cluster, same=same)
 
 
 def _choose(
@@ -130,6 +136,7 @@ def _compare(
     *,
     seed: int,
     cluster: Cluster,
+    same: SameAnswer | None,
 ) -> Comparison:
     clusters = [found[0].repository if cluster == "repository" else found[0].task_id for found in pairs[0]]
     a, b = ([fraction_solved(found) for found in side] for side in pairs)
@@ -146,6 +153,7 @@ def _compare(
         second=sum(b) / len(b),
         change=paired_difference(a, b, clusters, seed),
         p=p,
+        rate=True,
     )
     return Comparison(
         names=names,
@@ -155,10 +163,34 @@ def _compare(
         only_first=only[0],
         only_second=only[1],
         test=test,
-        others=_others(pairs, clusters, seed),
+        others=(*_of_several(pairs, clusters, seed, same), *_others(pairs, clusters, seed)),
         left_out=tuple(left_out),
         verdict=_verdict(names, solve_rate, len(a), single=single),
     )
+
+
+def _of_several(
+    pairs: Sequence[Sequence[Sequence[EpisodeResult]]], clusters: Sequence[str], seed: int, same: SameAnswer | None
+) -> list[Difference]:
+    """pass@k, and majority@k where there are answers to vote with: for the largest k that every task has."""
+    k = min(len(found) for side in pairs for found in side)
+    if k < 2:
+        return []
+    rates = [[pass_at_k(len(found), sum(bool(r.solved) for r in found), k) for found in side] for side in pairs]
+    named = [(f"pass@{k}", rates)]
+    if any(result.answer is not None for side in pairs for found in side for result in found):
+        named.append((f"majority@{k}", [[vote_of(found, k, seed=seed, same=same) for found in side] for side in pairs]))
+    return [
+        Difference(
+            name=name,
+            first=sum(a) / len(a),
+            second=sum(b) / len(b),
+            change=paired_difference(a, b, clusters, seed),
+            p=sign_flip([y - x for x, y in zip(a, b, strict=True)], clusters, seed),
+            rate=True,
+        )
+        for name, (a, b) in named
+    ]
 
 
 def _others(

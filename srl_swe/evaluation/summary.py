@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -180,6 +180,11 @@ def fraction_solved(results: Sequence[EpisodeResult]) -> float:
     return sum(bool(result.solved) for result in results) / len(results)
 
 
+def vote_of(results: Sequence[EpisodeResult], k: int, *, seed: int = 0, same: SameAnswer | None = None) -> float:
+    """The expected outcome of a vote among k of one task's judged episodes; see `majority_at_k`."""
+    return _majority(equal_answers([result.answer for result in results], same or _equal), results, k, seed)
+
+
 def scores(results: Sequence[EpisodeResult], *, per_token: bool) -> list[float] | None:
     """The engine's own score of each episode; ``None`` where it does not score all of them."""
     found = []
@@ -204,6 +209,7 @@ def _series(results: Sequence[EpisodeResult], seed: int, cluster: Cluster, same:
         return mean_rate(list(values.values()), clusters, seed)
 
     at: _ByK = _ByK(tasks, rate, drawn=same is not None)
+    votes = _votes(tasks, same) if same is not None else {}
     return Series(
         tasks=len(tasks),
         episodes=len(results),
@@ -211,7 +217,7 @@ def _series(results: Sequence[EpisodeResult], seed: int, cluster: Cluster, same:
         solved=sum(bool(result.solved) for result in results),
         rate=rate({task_id: fraction_solved(found) for task_id, found in tasks.items()}),
         pass_at=at.each(lambda found, k: pass_at_k(len(found), sum(map(_solved, found)), k)),
-        majority_at=at.each(lambda found, k: _majority(found, k, seed, same or _equal)) if _answers(tasks) else (),
+        majority_at=at.each(lambda found, k: _majority(votes[found[0].task_id], found, k, seed)) if votes else (),
         best_by_sum=at.each(lambda found, k: _best(found, k, per_token=False)),
         best_by_mean=at.each(lambda found, k: _best(found, k, per_token=True)),
         steps=_mean(results, steps_taken, seed),
@@ -253,18 +259,21 @@ class _ByK:
         return tuple(rows)
 
 
-def _majority(found: Sequence[EpisodeResult], k: int, seed: int, same: SameAnswer) -> float:
-    votes: Sequence[Hashable | None] = equal_answers([result.answer for result in found], same)
+def _majority(votes: Sequence[int | None], found: Sequence[EpisodeResult], k: int, seed: int) -> float:
     return majority_at_k(votes, [_solved(result) for result in found], k, seed)
+
+
+def _votes(tasks: Mapping[str, Sequence[EpisodeResult]], same: SameAnswer) -> dict[str, list[int | None]]:
+    """The vote of each episode, by task; empty where no episode has an answer to vote with."""
+    answers = {task_id: [result.answer for result in found] for task_id, found in tasks.items()}
+    if not any(answer is not None for found in answers.values() for answer in found):
+        return {}
+    return {task_id: equal_answers(found, same) for task_id, found in answers.items()}
 
 
 def _best(found: Sequence[EpisodeResult], k: int, *, per_token: bool) -> float | None:
     values = scores(found, per_token=per_token)
     return None if values is None else best_of_k(values, [_solved(result) for result in found], k)
-
-
-def _answers(tasks: Mapping[str, Sequence[EpisodeResult]]) -> bool:
-    return any(result.answer is not None for found in tasks.values() for result in found)
 
 
 def _mean(results: Sequence[EpisodeResult], of: Callable[[EpisodeResult], float | None], seed: int) -> Interval:

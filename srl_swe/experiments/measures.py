@@ -1,28 +1,29 @@
 """What arms are measured on. Each measure leaves its results in a folder, goes on there, and reads values from it.
 
-========  ==================================================  ====================================================
-kind      what is done                                        fields
-========  ==================================================  ====================================================
-steps     single steps of expert trajectories are answered    ``trajectories`` (files, or suites: their held-out
-          at temperature 1                                    ones), ``samples``, ``most`` (steps, at even
+===========  ===============================================  ====================================================
+kind         what is done                                     fields
+===========  ===============================================  ====================================================
+steps        single steps of expert trajectories are          ``trajectories`` (files, or suites: their held-out
+             answered at temperature 1                        ones), ``samples``, ``most`` (steps, at even
                                                               distances), ``max_new_tokens``
-episodes  whole episodes in containers, graded by hidden      ``suites``, ``split``, ``max_steps``,
-          tests, at temperature 1                             ``max_new_tokens``, ``concurrency``
-maths     problems of ``srl-swe math``, answered once at      the same
-          temperature 1 (kind ``mathematics``)
-========  ==================================================  ====================================================
-"""
+episodes     whole episodes in containers, graded by hidden   ``suites``, ``split``, ``most`` (tasks),
+             tests, at temperature 1                          ``max_steps``, ``max_new_tokens``, ``concurrency``
+mathematics  maths problems are solved in one answer, judged  ``suites`` (folders), or ``files`` (rows that ``srl-swe
+             by the verifier, at temperature 1                math import`` reads, all of them held out), ``split``,
+                                                              ``samples``, ``most`` (problems), ``max_new_tokens``
+===========  ===============================================  ============================================="""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from srl_swe.errors import ConfigError, InfrastructureError, TaskError
 from srl_swe.experiments.plan import Experiment, Measure
 from srl_swe.experiments.world import World
+from srl_swe.records import EpisodeResult, PreparedTask, Sampling
 from srl_swe.tasks.fields import Fields
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ class Observation:
 Measured = dict[str, dict[str, Observation]]
 """Of one model: ``MEASURE.QUANTITY`` to unit (a step, a task) to its observation."""
 
-PolicyMaker = Callable[[float, int], "ModelPolicy"]
-"""``(temperature, max_new_tokens)`` to the arm's model as a policy."""
+T = TypeVar("T")
+
+PolicyMaker = Callable[[Sampling], "ModelPolicy"]
+"""The arm's model as a policy that draws its answers in a certain way."""
 
 
 class Gauge(Protocol):
@@ -90,13 +93,15 @@ class StepsGauge:
         from srl_swe.experts.trajectories import read_trajectories
 
         files = self.world.trajectories(self.places, "heldout")
-        heldout = [t for file in files for t in read_trajectories(file) if t.split == "heldout" and t.resolved]
+        known = [t for file in files for t in read_trajectories(file) if t.split == "heldout"]
+        # A proof's worked solution is not verified, and the expert's all the same.
+        heldout = [t for t in known if t.resolved or (t.domain == "mathematics" and t.resolved is None)]
         instances = all_step_instances(heldout)
-        count = min(self.most or len(instances), len(instances))
-        actor = policy(1.0, self.max_new_tokens)
+        # A seed of its own makes the draws the same however often the measuring is cut off.
+        actor = policy(Sampling(max_new_tokens=self.max_new_tokens, seed=0))
         evaluate_steps(
             actor.answer,
-            [instances[i * len(instances) // count] for i in range(count)],
+            _spread(instances, self.most),
             out,
             name=actor.name,
             samples=self.samples,
@@ -132,27 +137,23 @@ class EpisodesGauge:
         self.world = world
         self.suites = [Path(suite) for suite in fields.texts("suites", allow_empty=False)]
         self.split = fields.text("split", "heldout", choices=("train", "heldout"))
+        self.most = fields.whole("most", 0)
         self.max_steps = fields.whole("max_steps", 10, least=1)
         self.max_new_tokens = fields.whole("max_new_tokens", 96, least=1)
         self.concurrency = fields.whole("concurrency", 8, least=1)
 
     def run(self, policy: PolicyMaker, out: Path) -> None:
         """See `Gauge.run`."""
-        from srl_swe.evaluation.runner import evaluate
-
-        results = evaluate(
-            policy(1.0, self.max_new_tokens),
-            self.world.tasks(self.suites, self.split),  # type: ignore[arg-type]
+        _evaluate(
+            policy,
+            Sampling(max_new_tokens=self.max_new_tokens),
+            _spread(self.world.tasks(self.suites, self.split), self.most),  # type: ignore[arg-type]
             out,
+            world=self.world,
             max_steps=self.max_steps,
             concurrency=self.concurrency,
             split=self.split,
-            settings={"temperature": 1.0, "max_new_tokens": self.max_new_tokens},
-            console=self.world.console,
         )
-        lost = [result.task_id for result in results if result.solved is None]
-        if lost:
-            raise InfrastructureError(f"{out}: {len(lost)} episodes could not be judged ({lost[0]} …); run it again")
 
     def read(self, out: Path) -> Measured:
         """See `Gauge.read`."""
@@ -165,13 +166,80 @@ class EpisodesGauge:
         }
 
 
-class MathematicsGauge(EpisodesGauge):
-    """Accuracy on maths problems. Unlike tasks of one repository, they have nothing in common: each is resampled."""
+class MathematicsGauge:
+    """Right answers to maths problems."""
+
+    def __init__(self, fields: Fields, world: World) -> None:
+        self.world = world
+        self.suites = [Path(suite) for suite in fields.texts("suites", ())]
+        self.files = [Path(file) for file in fields.texts("files", ())]
+        if bool(self.suites) == bool(self.files):
+            fields.fail("suites", "expected suites or files of maths problems, one of the two")
+        self.split = fields.text("split", "heldout", choices=("train", "heldout")) if self.suites else "heldout"
+        self.samples = fields.whole("samples", 1, least=1)
+        self.most = fields.whole("most", 0)
+        self.max_new_tokens = fields.whole("max_new_tokens", 256, least=1)
+
+    def run(self, policy: PolicyMaker, out: Path) -> None:
+        """See `Gauge.run`."""
+        suites = self.suites or [self.world.problems(file) for file in self.files]
+        tasks = self.world.tasks(suites, self.split)  # type: ignore[arg-type]
+        problems = [prepared for prepared in tasks if prepared.task.domain == "mathematics"]
+        if not problems:
+            raise ConfigError(f"{', '.join(map(str, suites))}: no maths problem whose answer is known")
+        _evaluate(
+            policy,
+            Sampling(max_new_tokens=self.max_new_tokens),
+            _spread(problems, self.most),
+            out,
+            world=self.world,
+            max_steps=1,
+            concurrency=32,
+            split=self.split,
+            samples=self.samples,
+        )
 
     def read(self, out: Path) -> Measured:
         """See `Gauge.read`."""
-        measured = super().read(out)
-        return {"solved": {unit: replace(o, cluster=unit) for unit, o in measured["solved"].items()}}
+        from srl_swe.evaluation.runner import read_results
+        from srl_swe.evaluation.summary import judged_by_task
+
+        found = judged_by_task(read_results(out))
+
+        def over(value: Callable[[EpisodeResult], float]) -> dict[str, Observation]:
+            return {
+                task: Observation(value=sum(map(value, results)) / len(results), cluster=task)
+                for task, results in found.items()
+            }
+
+        return {
+            "accuracy": over(lambda r: float(bool(r.solved))),
+            "answered": over(lambda r: float(r.answer is not None)),
+            "answer length": over(lambda r: float(r.completion_tokens or 0)),
+        }
+
+
+def _evaluate(
+    policy: PolicyMaker, sampling: Sampling, tasks: Sequence[PreparedTask], out: Path, *, world: World, **options: Any
+) -> None:
+    """Run episodes.
+
+    Raises:
+        InfrastructureError: some could not be judged; the same call tries them again.
+    """
+    from srl_swe.evaluation.runner import evaluate
+
+    settings = {"temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens}
+    results = evaluate(policy(sampling), tasks, out, settings=settings, console=world.console, **options)
+    lost = [result.task_id for result in results if result.solved is None]
+    if lost:
+        raise InfrastructureError(f"{out}: {len(lost)} episodes could not be judged ({lost[0]} …); run it again")
+
+
+def _spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many, at even distances; 0: all of them."""
+    count = min(most or len(items), len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 _KINDS: dict[str, Callable[[Fields, World], Gauge]] = {

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from srl_swe.evaluation.lines import read_meta
 from srl_swe.evaluation.statistics import Interval
 from srl_swe.experiments.measures import Measured
 from srl_swe.experiments.plan import Experiment
@@ -35,8 +36,11 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
     arms = {arm: runs for arm, runs in arms.items() if runs}
     rows = [summarise(arm, runs, _cost(experiment, arm, out)) for arm, runs in arms.items()]
     comparisons = [compare(c, arms) for c in experiment.claims if c.better in arms and c.than in arms]
-    missing = sorted(set(experiment.arms) - set(arms))
+    notes = {arm: _notes(experiment, arm, out) for arm in arms}
+    missing = [arm for arm in experiment.arms if arm not in arms]
     text = f"# {experiment.title}\n\n{as_markdown(rows, comparisons)}"
+    for arm, said in notes.items():
+        text += "".join(f"\n{arm}: {note}\n" for note in said)
     if missing:
         text += f"\nNot there yet: {', '.join(missing)}.\n"
     write_atomically(out / "table.md", text)
@@ -44,8 +48,9 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
         "title": experiment.title,
         "seeds": experiment.seeds,
         "figures": _figures(rows, comparisons),
-        "arms": [_row_record(row) for row in rows],
+        "arms": [_row_record(row) | {"notes": notes[row.arm]} for row in rows],
         "claims": [_claim_record(comparison) for comparison in comparisons],
+        "missing": missing,
         "machine": {"processor": _processor(), "system": platform.platform()},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _NAMES},
     }
@@ -62,6 +67,18 @@ def _measured(experiment: Experiment, arm: str, out: Path, world: World) -> list
         if all((folder / "measures" / measure.name / DONE).is_file() for measure in experiment.measures):
             found.append(read_measured(experiment, folder, world))
     return found
+
+
+def _notes(experiment: Experiment, arm: str, out: Path) -> list[str]:
+    """What its runs ended with, where that was not the end of their updates or budget."""
+    said = []
+    for seed in experiment.seeds:
+        for folder in chain_folders(experiment, arm, seed, out):
+            note = read_meta(folder / DONE).get("note")
+            if isinstance(note, str) and note:
+                made = len(read_lines(folder / "metrics.jsonl"))
+                said.append(f"{folder.relative_to(out)} ended after {made} updates: {note}")
+    return list(dict.fromkeys(said))
 
 
 def _cost(experiment: Experiment, arm: str, out: Path) -> Cost:
@@ -96,7 +113,11 @@ def _row_record(row: Row) -> dict[str, Any]:
 
 def _claim_record(comparison: Comparison) -> dict[str, Any]:
     record = dataclasses.asdict(comparison.claim)
-    return record | {"difference": _interval_record(comparison.difference), "verdict": comparison.verdict}
+    return record | {
+        "difference": _interval_record(comparison.difference),
+        "verdict": comparison.verdict,
+        "sentence": comparison.sentence,
+    }
 
 
 def _interval_record(interval: Interval) -> list[float | None]:

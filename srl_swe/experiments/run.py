@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from srl_swe.experiments.measures import Measured, make_gauge
 from srl_swe.experiments.plan import Experiment, Stage
 from srl_swe.experiments.world import World
 from srl_swe.files import write_atomically
+from srl_swe.records import Sampling
 from srl_swe.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -65,9 +67,12 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     keep_plan(experiment, out)
     gauges = {measure.name: make_gauge(experiment, measure, world) for measure in experiment.measures}
     check_stages(experiment, out, world)
+    # What a stage on an arm's way comes to is measured where it is another arm's end.
+    ends = {folder for arm in experiment.arms for folder in arm_folders(experiment, arm, out)}
     for run in runs(experiment, out):
         _train(train_config(experiment, run, out, world), world)
-        _measure(trained_model(run.folder), run.folder, gauges, world)
+        if run.folder in ends:
+            _measure(trained_model(run.folder), run.folder, gauges, world)
     if any(not chain for chain in experiment.arms.values()):
         _measure(experiment.model, out / BASE, gauges, world)
 
@@ -204,8 +209,8 @@ def _train(config: TrainConfig, world: World) -> None:
         found = checkpoints(config.out)
         model = str(found[-1]) if found else config.model
     write_atomically(done, json.dumps({"model": model, "note": note}) + "\n")
-    for state in config.out.glob("checkpoints/*/learner*"):
-        state.unlink()
+    for state in config.out.glob("checkpoints/*/learner"):
+        shutil.rmtree(state)
 
 
 def trained_model(folder: Path) -> str:
@@ -235,7 +240,7 @@ def _measure(model: str, folder: Path, gauges: Mapping[str, Any], world: World) 
 
 
 class _Maker:
-    """Policies of one model at several temperatures; see `srl_swe.experiments.measures.PolicyMaker`."""
+    """Policies of one model that draw in several ways; see `srl_swe.experiments.measures.PolicyMaker`."""
 
     def __init__(self, model: str, *, name: str) -> None:
         from srl_swe.policies.models import load_model
@@ -245,9 +250,7 @@ class _Maker:
         self.engine = TransformersEngine(self.loaded, seed=0)
         self.name = name
 
-    def __call__(self, temperature: float, max_new_tokens: int) -> ModelPolicy:
+    def __call__(self, sampling: Sampling) -> ModelPolicy:
         from srl_swe.policies.model_policy import ModelPolicy
-        from srl_swe.records import Sampling
 
-        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature)
         return ModelPolicy(self.name, self.engine, self.loaded.tokenizer, sampling)

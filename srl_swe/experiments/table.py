@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from srl_swe.errors import ConfigError
-from srl_swe.evaluation.statistics import Interval
+from srl_swe.evaluation.statistics import Interval, paired_difference, wilson
 from srl_swe.experiments.measures import Measured
 from srl_swe.experiments.plan import Claim
 
@@ -101,7 +101,7 @@ def summarise(arm: str, runs: Sequence[Measured], cost: Cost) -> Row:
     cells: dict[str, Interval] = {}
     for quantity in dict.fromkeys(name for run in runs for name in run):
         values_SU, _, clusters = grid(runs, quantity)
-        cells[quantity] = two_way_interval(values_SU, clusters)
+        cells[quantity] = _mean_interval(values_SU, clusters)
     return Row(arm=arm, runs=len(runs), cells=cells, cost=cost)
 
 
@@ -122,8 +122,25 @@ def compare(claim: Claim, arms: Mapping[str, Sequence[Measured]]) -> Comparison:
     second_SU = second_SU[:, [others.index(unit) for unit in units]]
     if len(first_SU) != len(second_SU) and 1 not in (len(first_SU), len(second_SU)):
         raise ConfigError(f"claim {claim.text!r}: {len(first_SU)} runs against {len(second_SU)}")
-    difference = two_way_interval(first_SU - second_SU, clusters)
+    difference = _difference_interval(first_SU, second_SU, clusters)
     return Comparison(claim=claim, difference=difference, verdict=_verdict(claim, difference, float(second_SU.mean())))
+
+
+def _mean_interval(values_SU: np.ndarray, clusters: Sequence[str]) -> Interval:
+    """Where all outcomes are 0, or all 1, a bootstrap would claim to know that exactly: there it is Wilson's."""
+    value = float(values_SU.flat[0])
+    if value in (0.0, 1.0) and bool((values_SU == value).all()):
+        count = len(set(clusters))
+        return wilson(round(value) * count, count)
+    return two_way_interval(values_SU, clusters)
+
+
+def _difference_interval(first_SU: np.ndarray, second_SU: np.ndarray, clusters: Sequence[str]) -> Interval:
+    """Where no two outcomes (0 or 1) differ, likewise: there it is Newcombe's, of the units of one seed."""
+    outcomes = {*first_SU.flat, *second_SU.flat} <= {0.0, 1.0}
+    if outcomes and bool((first_SU == second_SU).all()):
+        return paired_difference(second_SU[0].tolist(), first_SU[0].tolist())
+    return two_way_interval(first_SU - second_SU, clusters)
 
 
 def _verdict(claim: Claim, difference: Interval, second: float) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress, track
 
-from srl_swe.errors import ConfigError
+from srl_swe.errors import ConfigError, InfrastructureError
 from srl_swe.records import Split
 
 if TYPE_CHECKING:
-    from srl_swe.records import PreparedTask
+    from srl_swe.records import PreparedTask, Task, Trajectory
 
 SUITE_FILE = "suite.toml"
 
@@ -59,6 +61,26 @@ class World:
         """
         return tuple(self._trajectories(Path(place), split) for place in places)
 
+    def problems(self, file: Path) -> Path:
+        """The suite of a file of maths problems, all of them held out; it is made in the cache.
+
+        Raises:
+            TaskError: a row is bad, or the file cannot be read.
+            ConfigError: there is no problem in it.
+        """
+        from srl_swe.sandbox.cache import cache_dir
+        from srl_swe.tasks.mathematics.importing import import_problems
+
+        if not file.is_file():
+            raise ConfigError(f"{file}: no such file of maths problems")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+        folder = cache_dir() / "problems" / f"{file.stem}-{digest}"
+        if not (folder / SUITE_FILE).is_file():
+            import_problems([str(file)], folder, split="heldout")
+        if not (folder / SUITE_FILE).is_file():
+            raise ConfigError(f"{file}: no maths problem could be read from it")
+        return folder
+
     def _trajectories(self, place: Path, split: Split) -> Path:
         if place.is_file():
             return place
@@ -69,16 +91,53 @@ class World:
         return self._files[place, split]
 
     def _record(self, suite: Path, split: Split) -> Path:
-        from srl_swe.experts.recording import record_suite
         from srl_swe.sandbox.cache import cache_dir
+        from srl_swe.tasks.folder import read_suites
 
-        prepared = self.tasks([suite], split)
-        if not prepared:
-            raise ConfigError(f"{suite}: no task of the split {split}")
         committed = Path("trajectories") / f"{suite.name}.{split}.jsonl"
         if committed.is_file():
             return committed
+        tasks = read_suites([suite], split=split)
         file = cache_dir() / "trajectories" / f"{suite.name}.{split}.jsonl"
-        bar = track(prepared, f"experts {suite.name}", console=self.console, disable=not self.console)
-        record_suite(bar, file, backend=self.backend)
+        if all(task.domain == "mathematics" for task in tasks):
+            # Made anew each time, in no time: two suites of one name must not get each other's.
+            digest = hashlib.sha256("\n".join(task.content_hash for task in tasks).encode()).hexdigest()[:12]
+            return _cut_solutions(suite, tasks, file.with_name(f"{suite.name}.{split}.{digest}.jsonl"))
+        self._record_in_sandboxes(suite, tasks, file)
         return file
+
+    def _record_in_sandboxes(self, suite: Path, tasks: Sequence[Task], file: Path) -> None:
+        from srl_swe.experts.recording import record_suite
+
+        with Progress(console=self.console, disable=self.console is None) as progress:
+            bar = progress.add_task(f"experts {suite.name}", total=len(tasks))
+            found = record_suite(tasks, file, backend=self.backend, on_progress=lambda _: progress.advance(bar))
+        if lost := [recorded for recorded in found if recorded.trajectory is None]:
+            first = f"{lost[0].task_id}: {lost[0].error}"
+            raise InfrastructureError(f"{suite}: {len(lost)} of {len(found)} experts could not be recorded ({first})")
+
+
+def _cut_solutions(suite: Path, tasks: Sequence[Task], file: Path) -> Path:
+    """The experts of maths problems are their worked solutions, cut into steps, and judged by the verifier.
+
+    Those whose final answer is not the problem's are left out; of a proof nobody knows.
+    """
+    from srl_swe.experts.solutions import solution_trajectories
+    from srl_swe.experts.trajectories import write_trajectories
+    from srl_swe.rewards.mathematics import shared_checker
+
+    by_id = {task.task_id: task for task in tasks}
+    found, dropped = solution_trajectories(tasks)
+    kept: list[Trajectory] = []
+    for trajectory in found:
+        task = by_id[trajectory.task_id]
+        value = None if task.answer is None else shared_checker().score(task.solution, task.answer).value
+        if value is not None and value < 1:
+            dropped["with another answer than the problem's"] += 1
+            continue
+        kept.append(dataclasses.replace(trajectory, resolved=None if value is None else True))
+    if not kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common()) or "none is there"
+        raise ConfigError(f"{suite}: no solution could be cut into steps ({reasons})")
+    write_trajectories(file, kept)
+    return file

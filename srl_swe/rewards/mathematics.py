@@ -222,12 +222,6 @@ def shared_checker() -> AnswerChecker:
     return AnswerChecker()
 
 
-@lru_cache(maxsize=65_536)
-def same_answer(one: str, other: str) -> bool:
-    """Whether two final answers vote together: they mean the same, or are one text."""
-    return one == other or bool(shared_checker().equal(one, other))
-
-
 # A process that is forked off must not speak to its parent's workers.
 os.register_at_fork(after_in_child=shared_checker.cache_clear)
 

@@ -97,7 +97,9 @@ def test_an_experiment_from_end_to_end(plan: Path, tmp_path: Path) -> None:
     assert trained_model(out / "warmup+srl/seed-0") == trained_model(out / "warmup/shared")
     table = json.loads((out / "table.json").read_text())
     assert table["figures"].keys() >= {"SFT: steps.similarity", "SFT - base: steps.similarity"}
-    assert "| SFT | 2 |" in (out / "table.md").read_text()
+    markdown = (out / "table.md").read_text()
+    assert "| SFT | 2 |" in markdown
+    assert "SRL: warmup+srl/seed-0 ended after 0 updates: " in markdown
     assert (out / "curves.svg").read_text().startswith("<?xml")
     assert all(line.finished for line in schedule(read, out))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from srl_swe.errors import ConfigError
+from srl_swe.evaluation.statistics import newcombe_paired, wilson
 from srl_swe.experiments.measures import Measured, Observation
 from srl_swe.experiments.plan import Claim
 from srl_swe.experiments.table import Cost, as_markdown, compare, summarise, two_way_interval
@@ -91,3 +92,12 @@ def test_the_table() -> None:
     text = as_markdown([row], [compare(claim(), {"A": [run(0.5, 0.6)] * 2, "B": [run(0.4, 0.5)] * 2})])
     assert "| A | 1 | 0.500 [0.000, 1.000] | 2 | 1,234 | 0 | 5 |" in text
     assert "| A is better (A − B, steps.similarity) |" in text
+
+
+def test_outcomes_that_are_all_the_same_are_not_known_exactly() -> None:
+    """Nothing solved on four tasks, two clusters: Wilson's interval of the clusters, and Newcombe's of the pairs."""
+    row = summarise("A", [run(0.0, 0.0, 0.0, 0.0)] * 2, COST)
+    assert row.cells["steps.similarity"] == wilson(0, 2)
+    found = compare(claim(margin=0.1), {"A": [run(0.0, 0.0, 0.0, 0.0)], "B": [run(0.0, 0.0, 0.0, 0.0)]})
+    assert found.difference == newcombe_paired(0, 0, 0, 4)
+    assert found.verdict == "cannot be told"

@@ -10,11 +10,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from srl_swe import __version__
 from srl_swe.errors import ConfigError, SrlSweError
-from srl_swe.evaluation.site import charts, curves, markers, numbers, thoughts
+from srl_swe.evaluation.site import charts, curves, markers, numbers, samples, thoughts
 from srl_swe.evaluation.site.data_files import DATA, Collection
 from srl_swe.evaluation.site.episode_entries import write_episodes
+from srl_swe.evaluation.site.experiment_tables import COSTS, ExperimentTable
 from srl_swe.evaluation.site.numbers import ArmNumbers
 from srl_swe.evaluation.site.pages import BROWSED, Site, endings_chart, table_of
 from srl_swe.evaluation.site.rollout_entries import RolloutNumbers, write_rollouts
@@ -190,7 +193,11 @@ def _write_overview(
         arms=arms,
         colours=colours,
         pictures=pictures,
-        findings=numbers.findings(arms),
+        findings=numbers.findings(arms) + samples.paired_verdicts(found.evaluations),
+        several=samples.pass_rates(arms),
+        experiments=[(table, _experiment_charts(table)) for table in found.experiments],
+        costs=tuple(COSTS.values()),
+        learning=_learning_charts(found.trainings, colours) if found.experiments else [],
         repositories=numbers.repository_rows(arms),
         endings=endings_chart([(arm.name, arm.endings) for arm in arms]),
         gaps=numbers.gaps(found.evaluations, trained=bool(found.trainings)) if sources.runs else [],
@@ -199,6 +206,23 @@ def _write_overview(
         instances=browsing.instances,
         summaries=[(name, table_of(summary)) for name, summary in found.summaries],
     )
+
+
+def _experiment_charts(table: ExperimentTable) -> list[tuple[str, Markup]]:
+    """A chart a quantity: a row an arm."""
+    return [
+        (name, charts.interval_chart(name, [(arm, i, _COLOURS[0]) for arm, i in table.column(name)], rates=False))
+        for name in table.quantities
+        if any(interval for _, interval in table.column(name))
+    ]
+
+
+def _learning_charts(trainings: Sequence[Training], colours: Mapping[str, int]) -> list[tuple[str, Markup]]:
+    """Reward and loss, of all that the training page shows."""
+    wanted = ("Reward", "Optimisation")
+    groups = [group for name, group in curves.curve_groups(trainings, colours, {}) if name in wanted]
+    drawn = [curve for group in groups for curve in group[:1]]
+    return [(curve.title, charts.line_chart(curve.title, curve.series)) for curve in drawn]
 
 
 def _write_training(site: Site, trainings: Sequence[Training], colours: Mapping[str, int], browsing: _Browsing) -> None:

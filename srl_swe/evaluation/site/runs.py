@@ -11,6 +11,7 @@ from typing import Any
 
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.lines import read_meta
+from srl_swe.evaluation.site.experiment_tables import ExperimentTable, read_table
 from srl_swe.evaluation.steps import STEPS, read_steps
 from srl_swe.files import iter_lines, read_lines
 
@@ -104,6 +105,8 @@ class Found:
     """In order."""
     summaries: tuple[tuple[str, dict[str, Any]], ...] = ()
     """``summary.json`` of the folders, by name."""
+    experiments: tuple[ExperimentTable, ...] = ()
+    """``table.json`` of the folders."""
 
     def __bool__(self) -> bool:
         return bool(self.evaluations or self.trainings)
@@ -122,6 +125,7 @@ def find(runs: Sequence[Path], *, may_be_empty: bool = False) -> Found:
     evaluations: list[tuple[Any, Evaluation]] = []
     trainings: list[tuple[Any, Training]] = []
     summaries = []
+    experiments = []
     seen: set[Path] = set()
     for number, (run, name) in enumerate(zip(runs, _names(runs), strict=True)):
         if not run.is_dir():
@@ -141,6 +145,8 @@ def find(runs: Sequence[Path], *, may_be_empty: bool = False) -> Found:
                 trainings.append((place, _training(folder, label, arm)))
             if summary := read_meta(folder / "summary.json"):
                 summaries.append((label, summary))
+            if (table := read_table(folder)) is not None:
+                experiments.append(table)
         if len(evaluations) + len(trainings) == before and not may_be_empty:
             expected = ", ".join((METRICS, RESULTS, STEPS))
             raise ConfigError(f"{run}: nothing to report; expected {expected}, in it or in folders below it")
@@ -148,6 +154,7 @@ def find(runs: Sequence[Path], *, may_be_empty: bool = False) -> Found:
         evaluations=tuple(e for _, e in sorted(evaluations, key=lambda pair: pair[0])),
         trainings=tuple(t for _, t in sorted(trainings, key=lambda pair: pair[0])),
         summaries=tuple(summaries),
+        experiments=tuple(experiments),
     )
 
 

@@ -174,3 +174,26 @@ def write_run(folder):
         (folder / f"seed-{seed}" / "before").symlink_to("../before")
     (folder / "summary.json").write_text(json.dumps({"model": EVIL, "sft": {"updates": 10}, "notes": ["a", "b"]}))
     return folder
+
+
+def experiment_table():
+    """What ``srl-swe experiment`` writes."""
+    cost = {"updates": 3, "trained_tokens": 12345.5, "sampled_tokens": 0, "seconds": 61.2}
+    arms = [
+        {
+            "arm": name,
+            "runs": runs,
+            "cost": cost,
+            "notes": [f"ended {EVIL}"] if runs == 2 else [],
+            "cells": {"steps.similarity": cell, f"issues.{EVIL}": [0.0, None, None]},
+        }
+        for name, runs, cell in (("base", 1, [0.1, 0.05, 0.2]), (EVIL, 2, [0.3, 0.2, 0.4]))
+    ]
+    claim = {"text": EVIL, "better": EVIL, "than": "base", "measure": "steps.similarity", "margin": None}
+    return {
+        "title": EVIL,
+        "seeds": [0, 1],
+        "arms": arms,
+        "claims": [claim | {"difference": [0.2, 0.05, 0.35], "verdict": "holds"}],
+        "missing": ["RLVR"],
+    }  # fmt: skip

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
-from site_samples import BROKEN, EVIL, write_evaluation, write_experts, write_lines, write_run, write_training
+from site_samples import (
+    BROKEN,
+    EVIL,
+    experiment_table,
+    write_evaluation,
+    write_experts,
+    write_lines,
+    write_run,
+    write_training,
+)
 
 from srl_swe.evaluation.site.build import Sources, write_site
 from srl_swe.evaluation.site.serve import LiveSite, make_server
@@ -42,6 +52,7 @@ def site(tmp_path_factory):
     steps = [i for t in read_trajectories(experts) if t.split == "train" for i in step_instances(t)]
     (folder / "instances.jsonl").write_bytes(b"".join(map(format_instance, steps)))
     run = write_run(folder / EVIL.replace("/", "_"))
+    (run / "table.json").write_text(json.dumps(experiment_table()))
     sources = Sources(runs=(run,), trajectories=(experts,), instances=(folder / "instances.jsonl",))
     return write_site(sources, folder / "out").parent
 
