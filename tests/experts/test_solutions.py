@@ -120,7 +120,7 @@ def test_the_student_sees_problem_and_all_earlier_steps(tmp_path: Path) -> None:
     short = step_instances(trajectory, budget=len(seen) + len(last.messages[0]["content"]) - 20)[-1]
     assert "(1 earlier step left out)" in short.messages[1]["content"]
     assert trajectory.steps[0].action not in short.messages[1]["content"]
-    write_instances(tmp_path / "steps.jsonl", instances, dropped={})
+    write_instances(tmp_path / "steps.jsonl", instances)
     assert list(iter_instances(tmp_path / "steps.jsonl")) == instances
 
 

@@ -84,6 +84,7 @@ def test_a_repository_is_mined_interrupted_and_resumed(docker_client, repository
     process = mine_git(repository, suite)
     while process.poll() is None and not (journal.exists() and journal.read_text()):
         time.sleep(0.05)
+    time.sleep(0.2)  # a line that is not yet on the disk for good is taken back by an interruption
     process.send_signal(signal.SIGINT)
     output = process.communicate()[0]
     assert process.returncode == 130, output
