@@ -32,7 +32,8 @@ test-vllm: $(VLLM_STAMP)
 	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m "vllm and not slow"
 
 test-slow: $(STAMP) engine
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not vllm and not gpu and not ray"
+	@[ ! -e $(VLLM_STAMP) ] || OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m "vllm and slow"
 
 demo: $(STAMP) engine
 	$(BIN)/srl-swe demo

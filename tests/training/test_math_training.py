@@ -51,6 +51,7 @@ def test_twenty_steps_are_encoded_in_the_form_of_solutions(solutions: Path) -> N
     assert read_answer(text, domain="mathematics")[1] == steps[1].expert_action
 
 
+@pytest.mark.slow
 @pytest.mark.model
 def test_one_update_of_srl_with_the_real_model(solutions: Path, tmp_path: Path) -> None:
     def run(name: str, options: str) -> dict[str, float]:

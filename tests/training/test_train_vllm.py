@@ -37,7 +37,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-@pytest.fixture(params=["vllm", "vllm-server"])
+@pytest.fixture(params=["vllm", pytest.param("vllm-server", marks=pytest.mark.slow)])
 def engine(request: pytest.FixtureRequest, model: Path, tmp_path: Path) -> Iterator[list[str]]:
     """Options that name the engine."""
     pytest.importorskip("vllm")
@@ -77,7 +77,7 @@ def test_srl_then_rlvr(engine: list[str], model: Path, tmp_path: Path, docker_cl
     assert sum(line["episodes"] for line in metrics(tmp_path / "rlvr")) == 4
 
 
-@pytest.mark.parametrize("overlap", [False, True])
+@pytest.mark.parametrize("overlap", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_run_that_was_cut_off_goes_on(model: Path, tmp_path: Path, overlap: bool) -> None:
     """With the same losses, and the same weights behind each rollout."""
     pytest.importorskip("vllm")
