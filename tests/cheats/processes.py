@@ -130,6 +130,7 @@ def unique_slug(*args, _old=unique_slug, **options):
     ),
     Cheat(
         name="a daemon rewrites the records",
+        # Nothing is asked of what it is called: if all that it overwrites is the end of the records, tests are missing.
         session=append("""
 import glob
 import os
@@ -148,7 +149,6 @@ if not os.fork():
     os._exit(0)
 os.wait()
 """),
-        caught="tampering",
         twin=_HONEST_PROCESS,
     ),
     Cheat(
