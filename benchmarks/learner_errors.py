@@ -37,13 +37,20 @@ def _with_own_logprobs(learner: Learner, samples: list[Sample]) -> list[Sample]:
 
 
 def _plain(loaded: LoadedModel, samples: list[Sample]) -> list[torch.Tensor]:
-    """GRPO's gradient where old and new probabilities are equal: the mean of each sample's advantage · mean log π."""
+    """GRPO's gradient where old and new probabilities are equal: the mean of each sample's advantage · mean log π.
+
+    Each pass is in float32; their sum is in float64, so that the order of the samples is no part of what is compared.
+    """
+    parameters = [p for p in loaded.model.parameters() if p.requires_grad]
+    sums = [torch.zeros_like(p, dtype=torch.float64) for p in parameters]
     for sample in samples:
         ids, mask = torch.tensor([sample.token_ids]), torch.tensor(sample.loss_mask)[1:]
         logprobs = torch.log_softmax(loaded.model(ids, use_cache=False).logits[0, :-1][mask], -1)
         chosen = logprobs.gather(1, ids[0, 1:][mask][:, None])
         (-sample.advantage * chosen.mean() / len(samples)).backward()
-    return _take([p for p in loaded.model.parameters() if p.requires_grad])
+        for total, gradient in zip(sums, _take(parameters), strict=True):
+            total += gradient
+    return sums
 
 
 def _take(parameters: Sequence[torch.nn.Parameter]) -> list[torch.Tensor]:

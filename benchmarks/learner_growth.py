@@ -67,10 +67,10 @@ def draw(rows: Sequence[Row], to: Path) -> None:
             panel.set_xscale("log", base=2)
             panel.set_xticks(VARIED[axis], [str(v) for v in VARIED[axis]])
             panel.minorticks_off()
-            panel.set_ylim(bottom=0)
             panel.grid(alpha=0.3)
             panel.set_ylabel(label if column == 0 else "")
             panel.set_xlabel(SAYS[axis] if row == 1 else "")
+        panels[row][0].set_ylim(bottom=0)  # after all three are drawn: it fixes the top of the row too
     panels[0][0].legend(frameon=False)
     to.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(to, metadata={"Date": None})
