@@ -9,6 +9,12 @@ VLLM_STAMP := .venv-vllm/.installed-$(shell cksum <pyproject.toml | cut -d ' ' -
 # -qq: pip's warnings are not ours.
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
+# Containers, engines and time limits share a few cores in a run of everything: a test that fails there is run once more
+# with the failed ones alone, and has to pass. Both runs are shown.
+define pytest
+	$(1) || { [ $$? -eq 1 ] && echo "once more, what failed:" && $(1) --last-failed --last-failed-no-failures none; }
+endef
+
 .PHONY: check test test-slow test-vllm demo demo-long engine clean
 .DEFAULT_GOAL := check
 
@@ -23,13 +29,13 @@ test: $(STAMP)
 	@docker/podman.sh start >/dev/null || echo "going on without Podman"
 	@command -v bwrap >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq bubblewrap >/dev/null 2>&1; } || echo "going on without bubblewrap"
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq chromium >/dev/null 2>&1; } || echo "going on without Chromium"
-	$(BIN)/python -m pytest -m "not slow and not vllm and not gpu and not ray"
+	$(call pytest,$(BIN)/python -m pytest -m "not slow and not vllm and not gpu and not ray")
 	@$(MAKE) --no-print-directory $(VLLM_STAMP) || echo "going on without vLLM"
 	@[ ! -e $(VLLM_STAMP) ] || $(MAKE) --no-print-directory test-vllm
 
 # One process: vLLM's engine in it is started once.
 test-vllm: $(VLLM_STAMP)
-	OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m "vllm and not slow"
+	$(call pytest,OMP_NUM_THREADS=1 .venv-vllm/bin/python -m pytest -m "vllm and not slow")
 
 test-slow: $(STAMP) engine
 	$(BIN)/python -m pytest -m "slow and not vllm and not gpu and not ray"
