@@ -245,8 +245,9 @@ def writing_climbs_no_higher_than_the_sandbox(bench: Bench) -> None:
 @checks.add()
 def a_file_that_grows_is_no_trap(bench: Bench) -> None:
     box = bench.box
-    # At some megabytes a second: it must not have become too large before it is read.
-    job = box.run("while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done >growing & echo $!").output.strip()
+    # At some megabytes a second: it must not have become too large before it is read. Disowned: else the shell tells of
+    # its death in the output of some later command.
+    job = box.run("while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy; done >growing & echo $!; disown").output.strip()
     start = time.monotonic()
     content = box.read_file("growing")
     box.run(f"kill -9 {job}")
@@ -259,7 +260,9 @@ def a_file_that_is_exchanged_for_a_trap_is_no_trap(bench: Bench) -> None:
     """Between the look and the reading: the answer is the file, or an error, and comes at once."""
     box = bench.box
     box.run("echo 1 > file; mkfifo fifo; ln -s fifo bad; ln -s file good")
-    job = box.run("while :; do cp -P bad new; mv -T new name; cp -P good new; mv -T new name; done & echo $!").output
+    job = box.run(
+        "while :; do cp -P bad new; mv -T new name; cp -P good new; mv -T new name; done & echo $!; disown"
+    ).output
     start = time.monotonic()
     for _ in range(20):
         try:
