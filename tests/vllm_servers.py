@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -36,7 +37,7 @@ def vllm_server(model: Path, log: Path, *options: str) -> Iterator[tuple[str, su
     environment = os.environ | VLLM_ENVIRONMENT | {"VLLM_SERVER_DEV_MODE": "1"}
     environment.pop("VLLM_ENABLE_V1_MULTIPROCESSING", None)
     with log.open("wb") as output:
-        process = subprocess.Popen(line, stdout=output, stderr=output, env=environment)
+        process = subprocess.Popen(line, stdout=output, stderr=output, env=environment, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
         while process.poll() is None:
@@ -49,3 +50,5 @@ def vllm_server(model: Path, log: Path, *options: str) -> Iterator[tuple[str, su
     finally:
         process.terminate()
         process.wait(60)
+        with contextlib.suppress(ProcessLookupError):  # its engine, which outlives a server that was killed
+            os.killpg(process.pid, signal.SIGKILL)
