@@ -141,7 +141,7 @@ class AgentEpisode:
             policy=policy,
             solved=None if self.failure is not None else bool(self.verdict and self.verdict.solved),
             ending=self.ending,
-            steps=int(count(self.report.get("steps")) or 0),
+            steps=whole(self.report.get("steps")) or 0,
             seconds=self.seconds,
             patch=self.patch,
             tampering=self.verdict.tampering if self.verdict else (),

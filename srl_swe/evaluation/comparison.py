@@ -145,16 +145,8 @@ def _compare(
     if single and cluster == "task":
         p, test = mcnemar(*only), "McNemar's test, exact"
     else:
-        changes = [y - x for x, y in zip(a, b, strict=True)]
-        p, test = sign_flip(changes, clusters, seed), "paired randomisation test"
-    solve_rate = Difference(
-        name="solve rate",
-        first=sum(a) / len(a),
-        second=sum(b) / len(b),
-        change=paired_difference(a, b, clusters, seed),
-        p=p,
-        rate=True,
-    )
+        p, test = _by_chance(a, b, clusters, seed), "paired randomisation test"
+    solve_rate = _rates_apart("solve rate", a, b, clusters, seed, p)
     return Comparison(
         names=names,
         series=series,
@@ -180,17 +172,18 @@ def _of_several(
     named = [(f"pass@{k}", rates)]
     if any(result.answer is not None for side in pairs for found in side for result in found):
         named.append((f"majority@{k}", [[vote_of(found, k, seed=seed, same=same) for found in side] for side in pairs]))
-    return [
-        Difference(
-            name=name,
-            first=sum(a) / len(a),
-            second=sum(b) / len(b),
-            change=paired_difference(a, b, clusters, seed),
-            p=sign_flip([y - x for x, y in zip(a, b, strict=True)], clusters, seed),
-            rate=True,
-        )
-        for name, (a, b) in named
-    ]
+    return [_rates_apart(name, a, b, clusters, seed, _by_chance(a, b, clusters, seed)) for name, (a, b) in named]
+
+
+def _rates_apart(
+    name: str, a: Sequence[float], b: Sequence[float], clusters: Sequence[str], seed: int, p: float
+) -> Difference:
+    change = paired_difference(a, b, clusters, seed)
+    return Difference(name=name, first=sum(a) / len(a), second=sum(b) / len(b), change=change, p=p, rate=True)
+
+
+def _by_chance(a: Sequence[float], b: Sequence[float], clusters: Sequence[str], seed: int) -> float:
+    return sign_flip([y - x for x, y in zip(a, b, strict=True)], clusters, seed)
 
 
 def _others(

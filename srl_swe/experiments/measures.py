@@ -11,7 +11,8 @@ episodes     whole episodes in containers, graded by hidden   ``suites``, ``spli
 mathematics  maths problems are solved in one answer, judged  ``suites`` (folders), or ``files`` (rows that ``srl-swe
              by the verifier, at temperature 1                math import`` reads, all of them held out), ``split``,
                                                               ``samples``, ``most`` (problems), ``max_new_tokens``
-===========  ===============================================  ============================================="""
+===========  ===============================================  ====================================================
+"""
 
 from __future__ import annotations
 

@@ -13,11 +13,10 @@ from rich.progress import Progress, track
 
 from srl_swe.errors import ConfigError, InfrastructureError
 from srl_swe.records import Split
+from srl_swe.tasks.folder import SUITE_FILE
 
 if TYPE_CHECKING:
     from srl_swe.records import PreparedTask, Task, Trajectory
-
-SUITE_FILE = "suite.toml"
 
 
 class World:

@@ -79,6 +79,7 @@ from srl_swe.tasks.mathematics.problems import PROBLEMS, read_problems, same_pro
 from srl_swe.tasks.splits import SplitRule, check_rule, read_rule
 from srl_swe.tasks.synthesis.operators import OPERATORS
 
+SUITE_FILE = "suite.toml"
 SCHEMA = 1
 _SPLITS = ("train", "heldout")
 _KINDS = ("folder", "git", "pypi", "image")
@@ -202,7 +203,7 @@ def read_suite_file(path: Path) -> tuple[str, SplitRule | None]:
     Raises:
         TaskError: naming the file, the field and what was expected.
     """
-    fields = Fields.read(path / "suite.toml")
+    fields = Fields.read(path / SUITE_FILE)
     name = fields.text("name")
     if "/" in name or name != name.strip():
         fields.fail("name", f"expected a name without '/', got {name!r}")

@@ -14,7 +14,7 @@ from srl_swe.errors import StorageError, TaskError
 from srl_swe.files import write_atomically
 from srl_swe.records import Mutation, RepositorySource, Split, Task
 from srl_swe.tasks.fields import Fields, read_text
-from srl_swe.tasks.folder import SCHEMA, read_task
+from srl_swe.tasks.folder import SCHEMA, SUITE_FILE, read_task
 from srl_swe.tasks.splits import SplitRule
 
 _SPLIT_LINE = re.compile(r"^split[ \t]*=.*$", re.MULTILINE)
@@ -59,7 +59,7 @@ def write_suite(path: Path, *, name: str, description: str) -> None:
         StorageError: the folder cannot be made or written.
         TaskError: there is a suite of another name.
     """
-    file = Path(path) / "suite.toml"
+    file = Path(path) / SUITE_FILE
     if file.exists():
         there = Fields.read(file).text("name")
         if there != name:
@@ -125,7 +125,7 @@ def write_split(suite: Path, tasks: Sequence[Task], rule: SplitRule) -> None:
         changed = _SPLIT_LINE.sub(side, head, count=1) + table + rest
         if changed != text:
             write_atomically(file, changed)
-    file = suite / "suite.toml"
+    file = suite / SUITE_FILE
     text = _SPLIT_TABLE.sub("", read_text(file)).rstrip("\n")
     table = f"[split]\nby = {toml(rule.by)}\nheldout = {toml_list(rule.heldout)}\n"
     write_atomically(file, f"{text}\n\n{table}")

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from srl_swe.errors import TaskError
-from srl_swe.tasks.folder import read_suite_file
+from srl_swe.tasks.folder import SUITE_FILE, read_suite_file
 from srl_swe.tasks.formats import bugfix, harbor, humanevalfix, own_folder, r2e_gym, swebench, swesmith
 from srl_swe.tasks.formats.reading import Reading
 from srl_swe.tasks.formats.rows import OnBad, RefusedRowError, Row, read_rows
@@ -88,7 +88,7 @@ def import_tasks(
         StorageError: the suite cannot be written.
     """
     account = Account()
-    rule = read_suite_file(reading.suite)[1] if (reading.suite / "suite.toml").exists() else None
+    rule = read_suite_file(reading.suite)[1] if (reading.suite / SUITE_FILE).exists() else None
 
     def on_bad(error: TaskError) -> None:
         if not skip_bad:
@@ -121,7 +121,7 @@ def _import_row(row: Row, reading: Reading, rule: SplitRule | None, format_name:
         return
     if rule is not None:
         drafted = replace(drafted, split=rule.side(drafted.repository, drafted.created_at))
-    begun = not (reading.suite / "suite.toml").exists()
+    begun = not (reading.suite / SUITE_FILE).exists()
     if begun:
         source = Path(row.where.rpartition(":")[0] or row.where).name
         write_suite(reading.suite, name=reading.suite.resolve().name, description=f"Imported from {source}")
@@ -129,7 +129,7 @@ def _import_row(row: Row, reading: Reading, rule: SplitRule | None, format_name:
         write_task(drafted, reading.suite)
     except TaskError as error:
         if begun:
-            (reading.suite / "suite.toml").unlink()
+            (reading.suite / SUITE_FILE).unlink()
             for folder in (reading.suite / "tasks", reading.suite):
                 with contextlib.suppress(OSError):  # not empty: it was there before
                     folder.rmdir()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from srl_swe.errors import ConfigError, TaskError
 from srl_swe.records import Split, Task
-from srl_swe.tasks.folder import read_suite_file
+from srl_swe.tasks.folder import SUITE_FILE, read_suite_file
 from srl_swe.tasks.formats.importing import Account
 from srl_swe.tasks.formats.rows import RefusedRowError, Row, is_hub_name, read_rows
 from srl_swe.tasks.mathematics import competition_math, contests, gsm8k, minerva, olympiadbench, s1k
@@ -129,7 +129,7 @@ def save_suite(folder: Path, name: str, tasks: list[Task]) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    if not (folder / "suite.toml").exists():
+    if not (folder / SUITE_FILE).exists():
         groups = sorted({task.repository.partition("/")[0] for task in tasks})
         write_suite(folder, name=name, description=f"Maths problems: {', '.join(groups[:8])}")
         with contextlib.suppress(OSError):
@@ -155,7 +155,7 @@ def recognised(row: Row) -> Format:
 def _open(folder: Path) -> _Suite:
     if (folder / "tasks").is_dir():
         raise ConfigError(f"{folder}: is a suite of repositories; give maths problems a folder of their own")
-    name = read_suite_file(folder)[0] if (folder / "suite.toml").exists() else folder.resolve().name
+    name = read_suite_file(folder)[0] if (folder / SUITE_FILE).exists() else folder.resolve().name
     suite = _Suite(folder=folder, name=name)
     if (folder / PROBLEMS).exists():
         for task in read_problems(folder, name):

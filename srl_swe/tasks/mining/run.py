@@ -16,7 +16,7 @@ from typing import Literal
 from srl_swe.errors import EngineUnavailableError, InfrastructureError, StorageError, TaskError
 from srl_swe.files import write_atomically
 from srl_swe.records import Split
-from srl_swe.tasks.folder import read_task
+from srl_swe.tasks.folder import SUITE_FILE, read_task
 from srl_swe.tasks.mining.candidates import Candidate, Limits, RefusedError, Step
 from srl_swe.tasks.mining.failures import Failure, describe
 from srl_swe.tasks.mining.journal import Journal
@@ -190,7 +190,7 @@ def mine(
         StorageError: a file could not be written.
         TaskError: the suite is wrong.
     """
-    if not (miner.suite / "suite.toml").exists():
+    if not (miner.suite / SUITE_FILE).exists():
         write_suite(miner.suite, name=miner.suite.resolve().name, description="Mined tasks.")
     journal = Journal(miner.suite)
     stop = threading.Event()
