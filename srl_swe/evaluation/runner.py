@@ -57,6 +57,7 @@ def evaluate(
     seed: int = 0,
     split: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    starts: Mapping[str, dict[str, Any]] | None = None,
     environments: EnvironmentFactory = repo_environment,
     console: Console | None = None,
 ) -> list[EpisodeResult]:
@@ -77,6 +78,8 @@ def evaluate(
         seed: Seed of the environments.
         split: Named in ``meta.json``.
         settings: What else the results hang on, such as the sampling temperature; kept in ``meta.json`` too.
+        starts: Options of the reset by task id, such as how far on an expert's way an episode starts; what they are has
+            to be told by ``settings`` too.
         environments: Makes the environment of a task; real containers unless told otherwise.
         console: Where the progress bar goes; ``None``: nowhere.
 
@@ -101,6 +104,7 @@ def evaluate(
         return Episode(
             prepared=job.prepared,
             environment=environment,
+            options=(starts or {}).get(job.prepared.task.task_id, {}),
             greedy=job.greedy,
             sample=job.sample,
             seed=seed + job.sample,

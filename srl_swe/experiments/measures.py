@@ -7,7 +7,10 @@ steps        single steps of expert trajectories are          ``trajectories`` (
              answered at temperature 1                        ones), ``samples``, ``most`` (steps, at even
                                                               distances), ``max_new_tokens``
 episodes     whole episodes in containers, graded by hidden   ``suites``, ``split``, ``most`` (tasks),
-             tests, at temperature 1                          ``max_steps``, ``max_new_tokens``, ``concurrency``
+             tests, at temperature 1                          ``max_steps``, ``max_new_tokens``, ``concurrency``,
+                                                              ``left`` (start where so many of an expert's last steps
+                                                              are left to do; 0: at the beginning) and
+                                                              ``trajectories`` (of those experts)
 mathematics  maths problems are solved in one answer, judged  ``suites`` (folders), or ``files`` (rows that ``srl-swe
              by the verifier, at temperature 1                math import`` reads, all of them held out), ``split``,
                                                               ``samples``, ``most`` (problems), ``max_new_tokens``
@@ -142,18 +145,27 @@ class EpisodesGauge:
         self.max_steps = fields.whole("max_steps", 10, least=1)
         self.max_new_tokens = fields.whole("max_new_tokens", 96, least=1)
         self.concurrency = fields.whole("concurrency", 8, least=1)
+        self.left = fields.whole("left", 0)
+        self.places = fields.texts("trajectories", ())
+        if bool(self.left) != bool(self.places):
+            fields.fail("left", "goes with trajectories, the experts' ways whose last steps are left to do")
 
     def run(self, policy: PolicyMaker, out: Path) -> None:
         """See `Gauge.run`."""
+        tasks = self.world.tasks(self.suites, self.split)  # type: ignore[arg-type]
+        starts = self._starts(tasks)
+        if self.left:
+            tasks = [prepared for prepared in tasks if starts.get(prepared.task.task_id)]
         _evaluate(
             policy,
             Sampling(max_new_tokens=self.max_new_tokens),
-            _spread(self.world.tasks(self.suites, self.split), self.most),  # type: ignore[arg-type]
+            _spread(tasks, self.most),
             out,
             world=self.world,
             max_steps=self.max_steps,
             concurrency=self.concurrency,
             split=self.split,
+            starts=starts,
         )
 
     def read(self, out: Path) -> Measured:
@@ -165,6 +177,23 @@ class EpisodesGauge:
             "solved": {r.task_id: Observation(value=float(bool(r.solved)), cluster=r.repository) for r in results},
             "actions": {r.task_id: Observation(value=float(r.steps), cluster=r.repository) for r in results},
         }
+
+    def _starts(self, tasks: Sequence[PreparedTask]) -> dict[str, dict[str, Any]]:
+        """Options of the reset by task; of none where episodes start at the beginning.
+
+        Raises:
+            ConfigError: no task has an expert who can be followed so far.
+        """
+        from srl_swe.experts.trajectories import read_trajectories
+        from srl_swe.training.reverse_curriculum import ReverseCurriculum
+
+        if not self.left:
+            return {}
+        files = self.world.trajectories(self.places, self.split)  # type: ignore[arg-type]
+        known = {prepared.task.task_id for prepared in tasks}
+        ways = [t for file in files for t in read_trajectories(file) if t.task_id in known and len(t.steps) > self.left]
+        curriculum = ReverseCurriculum(ways, left=self.left)
+        return {task: start for task in sorted(known) if (start := curriculum.start(task))}
 
 
 class MathematicsGauge:
@@ -230,7 +259,9 @@ def _evaluate(
     """
     from srl_swe.evaluation.runner import evaluate
 
-    settings = {"temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens}
+    settings: dict[str, Any] = {"temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens}
+    if starts := options.get("starts"):
+        settings["starts"] = {task: start["step"] for task, start in starts.items()}
     results = evaluate(policy(sampling), tasks, out, settings=settings, console=world.console, **options)
     lost = [result.task_id for result in results if result.solved is None]
     if lost:

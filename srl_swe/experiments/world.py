@@ -130,11 +130,16 @@ def _cut_solutions(suite: Path, tasks: Sequence[Task], file: Path) -> Path:
     kept: list[Trajectory] = []
     for trajectory in found:
         task = by_id[trajectory.task_id]
-        value = None if task.answer is None else shared_checker().score(task.solution, task.answer).value
-        if value is not None and value < 1:
+        if task.answer is None:
+            kept.append(dataclasses.replace(trajectory, resolved=None))
+            continue
+        value = shared_checker().score(task.solution, task.answer).value
+        if value is None:
+            raise InfrastructureError(f"{task.task_id}: the verifier's process failed on its solution; run it again")
+        if value < 1:
             dropped["with another answer than the problem's"] += 1
             continue
-        kept.append(dataclasses.replace(trajectory, resolved=None if value is None else True))
+        kept.append(dataclasses.replace(trajectory, resolved=True))
     if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.most_common()) or "none is there"
         raise ConfigError(f"{suite}: no solution could be cut into steps ({reasons})")

@@ -176,7 +176,10 @@ class _Harvest:
             most = self.config.max_prompt_tokens
             raise ConfigError(f"max_prompt_tokens: all {len(self.episodes)} episodes began with more than {most}")
         solved = sum(bool(e.verdict and e.verdict.solved) for e in self.episodes)
-        what = "harder tasks are needed" if solved else "start at an expert's last steps (reverse_curriculum)"
+        easier = (
+            "warm the model up first" if self.curriculum else "start at an expert's last steps (reverse_curriculum)"
+        )
+        what = "harder tasks are needed" if solved else easier
         self.selection.require_one(f"({solved} of {len(self.episodes)} episodes were solved); {what}")
         return Batch(samples=tuple(self.samples), rollouts=tuple(self.rollouts), metrics=self._metrics(solved))
 

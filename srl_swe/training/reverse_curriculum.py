@@ -14,23 +14,24 @@ MOVE_AT = 0.5
 
 
 class ReverseCurriculum:
-    """Where the next episodes of each task start. At first the expert's last step alone is left to do.
+    """Where the next episodes of each task start: late on an expert's way.
 
     Args:
         trajectories: The experts' ways; of several to one task the shortest is taken. Tasks without one start at
             their beginning.
+        left: How many of an expert's last steps are left to do at first.
 
     Raises:
         ConfigError: none of them can be followed: it was not solved, or an action of it cannot run.
     """
 
-    def __init__(self, trajectories: Sequence[Trajectory]) -> None:
+    def __init__(self, trajectories: Sequence[Trajectory], *, left: int = 1) -> None:
         self._ways: dict[str, Trajectory] = {}
         for trajectory in sorted(filter(_can_be_followed, trajectories), key=lambda t: len(t.steps)):
             self._ways.setdefault(trajectory.task_id, trajectory)
         if not self._ways:
             raise ConfigError(f"reverse_curriculum: none of {len(trajectories)} trajectories is solved and can be run")
-        self._left: dict[str, int] = dict.fromkeys(self._ways, 1)
+        self._left = {task: min(left, len(way.steps)) for task, way in self._ways.items()}
 
     def start(self, task_id: str) -> dict[str, Any]:
         """The options of a reset: the expert's way, and how many of its steps are behind."""
