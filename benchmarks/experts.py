@@ -25,8 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.record import parse, report
+from srl_swe.data_files import read_rows
 from srl_swe.errors import TrajectoryError
-from srl_swe.experts.formats.containers import read_rows
 from srl_swe.experts.formats.reading import read_row, recognise
 from srl_swe.experts.trajectories import format_trajectory, read_trajectories
 from srl_swe.records import Trajectory
@@ -80,7 +80,7 @@ def read_real(folder: Path) -> tuple[list[bytes], list[Trajectory], Figures]:
     trajectories: list[Trajectory] = []
     others = 0
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        for row in read_rows(path, one_row=lambda value: recognise(value) is not None):
+        for row in read_rows(path, TrajectoryError, one_row=lambda value: recognise(value) is not None):
             if recognise(row.value) is None or is_only_a_task(row.value):
                 others += 1  # reports, predictions
                 continue

@@ -15,6 +15,7 @@ PACKAGE = Path(srl_swe.__file__).parent
 ROOMS = (
     "errors",
     "files",
+    "data_files",
     "records",
     "rewards",
     "sandbox",

@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, get_args
 
+from srl_swe.data_files import parse_json
 from srl_swe.errors import TrajectoryError
 from srl_swe.files import replacing
 from srl_swe.records import Domain, Split, Step, ToolCall, Trajectory
@@ -119,7 +120,7 @@ def parse_trajectory(line: bytes, *, where: str) -> Trajectory:
         TrajectoryError: the line is not exactly one trajectory.
     """
     try:
-        record = json.loads(line.decode(), object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
+        record = parse_json(line.decode())
     except UnicodeDecodeError as error:
         raise TrajectoryError(f"{where}: not valid UTF-8 at byte {error.start + 1} of the line") from error
     except json.JSONDecodeError as error:
@@ -231,18 +232,6 @@ def _text(value: Any, *, where: str, field: str, empty: bool = True) -> str:
     except UnicodeEncodeError as error:  # JSON can spell half of a surrogate pair; no file or tokenizer can hold it
         raise TrajectoryError(f"{where}: {field}: holds half of a surrogate pair at character {error.start}") from error
     return value
-
-
-def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} occurs twice in one object")
-    return record
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
 
 
 def _show(value: Any) -> str:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from srl_swe.data_files import read_rows
 from srl_swe.errors import TrajectoryError
-from srl_swe.experts.formats.containers import read_rows
 from srl_swe.experts.formats.fields import Field
 
 _LISTS = {"resolved_ids": True, "unresolved_ids": False, "ids_resolved": True, "ids_unresolved": False}
@@ -28,7 +28,7 @@ def read_outcomes(files: Iterable[Path]) -> dict[str, bool]:
     """
     outcomes: dict[str, bool] = {}
     for path in files:
-        for row in read_rows(path):
+        for row in read_rows(path, TrajectoryError, one_row=lambda reports: not reports):
             if isinstance(row.value, TrajectoryError):
                 raise row.value
             report = Field(row.value, row.where)

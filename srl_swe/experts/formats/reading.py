@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from srl_swe.data_files import Row, read_rows
 from srl_swe.errors import ConfigError, TrajectoryError
 from srl_swe.experts.dialects.mapping import to_trajectory
 from srl_swe.experts.formats import atif, chat, mini, nebius, openhands, ours, responses, sweagent
-from srl_swe.experts.formats.containers import Row, read_rows
 from srl_swe.experts.formats.fields import Field, show
 from srl_swe.experts.formats.recordings import Recording
 from srl_swe.records import Split, Trajectory
@@ -98,7 +98,7 @@ def read_file(
     tally, names = tally if tally is not None else Tally(), names if names is not None else Counter()
     if format is not None and format not in NAMES:
         raise ConfigError(f"no format {format!r}; known: {', '.join(NAMES)}")
-    for row in read_rows(path, one_row=_is_one_row):
+    for row in read_rows(path, TrajectoryError, one_row=_is_one_row):
         tally.rows += 1
         try:
             trajectory = read_row(row, path, format=format, split=split, names=names)
@@ -162,7 +162,7 @@ def _named(trajectory: Trajectory, names: Counter[str]) -> Trajectory:
 
 
 def _is_one_row(value: Any) -> bool:
-    return recognise(value) is not None
+    return not value or recognise(value) is not None  # an empty list is no trajectory, and said to be none
 
 
 def _outline(value: Any) -> str:

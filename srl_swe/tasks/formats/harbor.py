@@ -16,11 +16,12 @@ import tomllib
 from pathlib import PurePosixPath
 from typing import Any
 
+from srl_swe.data_files import parse_json
 from srl_swe.records import RepositorySource
 from srl_swe.tasks.formats import swebench
 from srl_swe.tasks.formats.node_ids import functions_of
 from srl_swe.tasks.formats.reading import Reading, task_name
-from srl_swe.tasks.formats.rows import Row, parse_json
+from srl_swe.tasks.formats.rows import Row
 from srl_swe.tasks.writing import TaskDraft
 
 _DECLARATIONS = ("task.toml", "task.yaml")

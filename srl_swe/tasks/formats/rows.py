@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import Any, NoReturn
 
+from srl_swe import data_files
 from srl_swe.errors import MissingDependencyError, TaskError
 
 OnBad = Callable[[TaskError], None]
 """What to do about a row that cannot be read: raise the error, or count it and return."""
 
-_LONGEST_LINE = 256_000_000
-_LARGEST_DOCUMENT = 1_000_000_000
 _SHOWN = 80
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(:[\w.-]+)?")
 _EXTRA = "install the extra: pip install 'srl-swe[datasets]'"
@@ -98,24 +94,12 @@ class Row:
             return default
         if isinstance(value, str):
             try:
-                value = parse_json(value)
+                value = data_files.parse_json(value)
             except ValueError as error:
                 self.fail(key, f"expected {expected}, got text that is not JSON: {error}")
         if not isinstance(value, kinds):
             self.fail(key, f"expected {expected}, got {_short(value)}")
         return value
-
-
-def parse_json(text: str) -> Any:
-    """Parse JSON strictly: no key twice, nothing that only some parsers take.
-
-    Raises:
-        ValueError: on one line, what is wrong and where.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def is_hub_name(source: str) -> bool:
@@ -138,84 +122,13 @@ def read_rows(source: str, on_bad: OnBad) -> Iterator[Row]:
         yield from _hub_rows(source)
         return
     path = Path(source)
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start == b"PAR1" or path.suffix == ".parquet":
-            yield from _parquet_rows(path)
-            return
-        with gzip.open(path) if start[:2] == b"\x1f\x8b" else path.open("rb") as file:
-            yield from _json_rows(path, cast("IO[bytes]", file), on_bad)
-    except FileNotFoundError:
-        raise TaskError(f"{path}: file not found") from None
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise TaskError(f"{path}: not a whole gzip file: {error}") from None
-    except OSError as error:
-        raise TaskError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def _json_rows(path: Path, file: IO[bytes], on_bad: OnBad) -> Iterator[Row]:
-    if path.name.removesuffix(".gz").endswith(".json"):
-        content = file.read(_LARGEST_DOCUMENT + 1)
-        if len(content) > _LARGEST_DOCUMENT:
-            raise TaskError(f"{path}: more than {_LARGEST_DOCUMENT:,} bytes; write one object a line (.jsonl)")
-        if (values := _document(path, content)) is not None:
-            for number, value in enumerate(values, 1):
-                try:
-                    yield _row(f"{path}:{number}", value, path.parent)
-                except TaskError as error:
-                    on_bad(error)
-            return
-        lines = iter(content.splitlines(keepends=True))
-    else:
-        lines = iter(lambda: file.readline(_LONGEST_LINE + 1), b"")
-    for number, line in enumerate(lines, 1):
-        where = f"{path}:{number}"
-        if len(line) > _LONGEST_LINE:
-            raise TaskError(f"{where}: a line of more than {_LONGEST_LINE:,} bytes")
-        if not line.strip():
-            continue
+    for row in data_files.read_rows(path, TaskError, parse=data_files.parse_json):
+        if row.lost:
+            raise row.value
         try:
-            yield _row(where, parse_json(line.decode("utf-8-sig")), path.parent)
+            yield _row(row.where, row.value, path.parent)
         except TaskError as error:
             on_bad(error)
-        except UnicodeDecodeError as error:
-            on_bad(TaskError(f"{where}: not UTF-8 text (byte {error.start})"))
-        except ValueError as error:
-            on_bad(TaskError(f"{where}: not valid JSON: {error}"))
-
-
-def _document(path: Path, content: bytes) -> list[Any] | None:
-    """What a file holds that is one JSON value; ``None``: it holds one a line, whatever it is called."""
-    try:
-        value = parse_json(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise TaskError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except ValueError as error:
-        if "Extra data" in str(error):
-            return None
-        raise TaskError(f"{path}: not valid JSON: {error}") from None
-    return value if isinstance(value, list) else [value]
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise MissingDependencyError(f"{path}: Parquet needs pyarrow; {_EXTRA}") from None
-    number = 0
-    try:
-        with parquet.ParquetFile(path) as file:
-            # Few at a time: a row of some data sets holds megabytes.
-            for batch in file.iter_batches(batch_size=32):
-                for fields in batch.to_pylist():
-                    number += 1
-                    yield _row(f"{path}:{number}", fields, path.parent)
-    except (pyarrow.ArrowException, ValueError, OSError) as error:
-        if isinstance(error, TaskError):
-            raise
-        raise TaskError(f"{path}: not a Parquet file that can be read: {_line(error)}") from None
 
 
 def _hub_rows(source: str) -> Iterator[Row]:
@@ -242,21 +155,11 @@ def _hub_rows(source: str) -> Iterator[Row]:
 
 
 def _row(where: str, fields: Any, folder: Path) -> Row:
+    if isinstance(fields, TaskError):
+        raise fields
     if not isinstance(fields, dict):
         raise TaskError(f"{where}: expected an object, got {_short(fields)}")
     return Row(where=where, fields=fields, folder=folder)
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        twice = next(key for key in found if sum(key == other for other, _ in pairs) > 1)
-        raise ValueError(f"the key {_short(twice)} twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _short(value: object) -> str:

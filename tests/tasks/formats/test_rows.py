@@ -7,8 +7,9 @@ import json
 
 import pytest
 
+from srl_swe.data_files import parse_json
 from srl_swe.errors import MissingDependencyError, TaskError
-from srl_swe.tasks.formats.rows import parse_json, read_rows
+from srl_swe.tasks.formats.rows import read_rows
 
 
 def read(path):
@@ -48,7 +49,7 @@ def test_parquet(tmp_path):
     assert bad == []
     whole = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "b.parquet").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(TaskError, match=r"b\.parquet: not a Parquet file that can be read"):
+    with pytest.raises(TaskError, match=r"b\.parquet:1: the rest of the Parquet file cannot be read"):
         read(tmp_path / "b.parquet")
 
 
@@ -57,8 +58,8 @@ def test_parquet(tmp_path):
     [
         (b"{", "not valid JSON"),
         (b"[1]", "expected an object, got [1]"),
-        (b'{"a": 1, "a": 2}', "not valid JSON: the key 'a' twice in one object"),
-        (b'{"a": NaN}', "not valid JSON: NaN is no JSON"),
+        (b'{"a": 1, "a": 2}', "not valid JSON: the key 'a' occurs twice in one object"),
+        (b'{"a": NaN}', "not valid JSON: NaN is not a JSON value"),
         (b'{"a": "\xff"}', "not UTF-8 text (byte 7)"),
         (b'{"a": ' + b"[" * 200_000, "not valid JSON: nested too deeply"),
         (b'{"a": ' + b"9" * 10_000 + b"}", "not valid JSON"),
@@ -77,9 +78,9 @@ def test_files_that_are_not_whole(tmp_path):
     whole = gzip.compress(json.dumps({"a": "b" * 1000}).encode())
     for name, content in {"cut": whole[:-12], "flipped": whole[:20] + b"\xff\xff" + whole[22:]}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(TaskError, match=f"{name}: not a whole gzip file"):
+        with pytest.raises(TaskError, match=f"{name}:1: the rest of the file cannot be unpacked"):
             read(tmp_path / name)
-    with pytest.raises(TaskError, match=r"none\.jsonl: file not found"):
+    with pytest.raises(TaskError, match=r"none\.jsonl: cannot be read: No such file"):
         read(tmp_path / "none.jsonl")
     with pytest.raises(TaskError, match="cannot be read: Is a directory"):
         read(tmp_path)
