@@ -80,7 +80,7 @@ def test_an_experiment_from_end_to_end(plan: Path, tmp_path: Path) -> None:
     read = read_experiment(plan)
     out = tmp_path / "out"
     world = World()
-    assert [line.finished for line in schedule(read, out)] == [False] * 5
+    assert [(line.finished, line.left) for line in schedule(read, out)] == [(False, None)] * 5
     run_experiment(read, out, world)
     rows, comparisons = publish(read, out, world)
 
@@ -102,6 +102,14 @@ def test_an_experiment_from_end_to_end(plan: Path, tmp_path: Path) -> None:
     assert "SRL: warmup+srl/seed-0 ended after 0 updates: " in markdown
     assert (out / "curves.svg").read_text().startswith("<?xml")
     assert all(line.finished for line in schedule(read, out))
+    # What is left of a stage with a budget is the budget's rest, not all the updates it may have.
+    (out / "warmup+sft/seed-1/done.json").unlink()
+    assert {line.name: line.left for line in schedule(read, out)}["warmup+sft/seed-1"] == 0
+    metrics = out / "warmup+sft/seed-1" / "metrics.jsonl"
+    lines = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text("".join(lines[:-1]))
+    rest = {line.name: line for line in schedule(read, out)}["warmup+sft/seed-1"]
+    assert rest.left and rest.seconds and 0 < rest.left < 2 * rest.seconds < (rest.updates - rest.made) * rest.seconds
 
 
 def test_what_is_done_is_not_done_again(plan: Path, tmp_path: Path) -> None:
