@@ -41,13 +41,16 @@ class Observation:
     value: float
     """In the quantity's unit."""
     cluster: str
-    """What is resampled as a whole: the task of a step, the repository of a task."""
+    """What is resampled as a whole: the task of a step, the repository of a task (the task, of few repositories)."""
 
 
 Measured = dict[str, dict[str, Observation]]
 """Of one model: ``MEASURE.QUANTITY`` to unit (a step, a task) to its observation."""
 
 T = TypeVar("T")
+_FEW_REPOSITORIES = 5
+"""Fewer cannot be resampled: an interval over two of them is the two of them. Then tasks are, and what is told is told
+of these repositories' tasks."""
 
 PolicyMaker = Callable[[Sampling], "ModelPolicy"]
 """The arm's model as a policy that draws its answers in a certain way."""
@@ -173,10 +176,12 @@ class EpisodesGauge:
         from srl_swe.evaluation.runner import read_results
 
         results = [result for result in read_results(out) if result.solved is not None]
-        return {
-            "solved": {r.task_id: Observation(value=float(bool(r.solved)), cluster=r.repository) for r in results},
-            "actions": {r.task_id: Observation(value=float(r.steps), cluster=r.repository) for r in results},
-        }
+        few = len({result.repository for result in results}) < _FEW_REPOSITORIES
+
+        def over(value: Callable[[EpisodeResult], float]) -> dict[str, Observation]:
+            return {r.task_id: Observation(value=value(r), cluster=r.task_id if few else r.repository) for r in results}
+
+        return {"solved": over(lambda r: float(bool(r.solved))), "actions": over(lambda r: float(r.steps))}
 
     def _starts(self, tasks: Sequence[PreparedTask]) -> dict[str, dict[str, Any]]:
         """Options of the reset by task; of none where episodes start at the beginning.

@@ -177,4 +177,5 @@ def as_markdown(rows: Sequence[Row], comparisons: Sequence[Comparison]) -> str:
 def _cell(interval: Interval | None) -> str:
     if not interval:
         return "–"
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    form = ".3f" if abs(interval.value) < 10 else ".1f"  # rates, and lengths
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
