@@ -102,12 +102,13 @@ class _Reader:
 
     def json(self, start: bytes) -> Iterator[Row]:
         with _open(self.path, start) as stream:
-            lines = _lines(stream)
+            # A document may be all on one line.
+            lines = _lines(stream, _LARGEST_DOCUMENT if _suffix(self.path) == ".json" else _LONGEST_LINE)
             head: list[tuple[int, bytes | _Broken]] = []
             if _suffix(self.path) not in _LINES:
                 head = [line for _, line in zip(range(2), lines, strict=False)]
                 if not self._are_rows([line for _, line in head]):
-                    yield from self._document([line for _, line in (*head, *lines)])
+                    yield from self._document(line for _, line in chain(head, lines))
                     return
             number = 0
             for number, line in chain(head, lines):
@@ -158,14 +159,20 @@ class _Reader:
             return False
         return any(isinstance(self._row(0, line).value, dict | list) for line in head)
 
-    def _document(self, lines: list[bytes | _Broken]) -> Iterator[Row]:
-        if not lines:
+    def _document(self, lines: Iterator[bytes | _Broken]) -> Iterator[Row]:
+        whole = bytearray()
+        broken: _Broken | None = None
+        for line in lines:
+            if isinstance(line, _Broken):
+                broken = line
+                break
+            whole += line
+            if len(whole) > _LARGEST_DOCUMENT:  # before the rest of it is in memory too
+                most = f"{_LARGEST_DOCUMENT:,} bytes"
+                raise self.error(f"{self.path}: more than {most}; write one object a line (.jsonl)")
+        if not whole and not broken:
             raise self.error(f"{self.path}: is empty")
-        whole = b"".join(line for line in lines if isinstance(line, bytes))
-        if len(whole) > _LARGEST_DOCUMENT:
-            raise self.error(f"{self.path}: more than {_LARGEST_DOCUMENT:,} bytes; write one object a line (.jsonl)")
-        broken = next((line for line in lines if isinstance(line, _Broken)), None)
-        row = self._row(1, broken or whole)
+        row = self._row(1, broken or bytes(whole))
         if isinstance(row.value, list) and not self.one_row(row.value):
             for number, member in enumerate(row.value, start=1):
                 yield Row(f"{self.path}:{number}", member)
@@ -193,14 +200,14 @@ def _open(path: Path, start: bytes) -> IO[bytes]:
     return cast("IO[bytes]", io.BufferedReader(cast("Any", reader)))
 
 
-def _lines(stream: IO[bytes]) -> Iterator[tuple[int, bytes | _Broken]]:
+def _lines(stream: IO[bytes], longest: int) -> Iterator[tuple[int, bytes | _Broken]]:
     """The lines that are not blank, with their numbers; where the stream breaks off, the last one is broken."""
     number = 0
     try:
-        while line := stream.readline(_LONGEST_LINE + 1):
+        while line := stream.readline(longest + 1):
             number += 1
-            if len(line) > _LONGEST_LINE:
-                yield number, _Broken(f"a line of more than {_LONGEST_LINE:,} bytes")
+            if len(line) > longest:
+                yield number, _Broken(f"a line of more than {longest:,} bytes")
                 return
             if line.strip():
                 yield number, line

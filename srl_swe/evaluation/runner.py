@@ -78,8 +78,8 @@ def evaluate(
         seed: Seed of the environments.
         split: Named in ``meta.json``.
         settings: What else the results hang on, such as the sampling temperature; kept in ``meta.json`` too.
-        starts: Options of the reset by task id, such as how far on an expert's way an episode starts; what they are has
-            to be told by ``settings`` too.
+        starts: Options of the reset by task id: the expert's ``trajectory``, and at which ``step`` of it an episode
+            starts. The steps are kept in ``meta.json`` too.
         environments: Makes the environment of a task; real containers unless told otherwise.
         console: Where the progress bar goes; ``None``: nowhere.
 
@@ -94,6 +94,8 @@ def evaluate(
         raise ConfigError("samples: a recording is repeated the same way each time; one sample a task is enough")
     jobs = plan(tasks, samples=samples, greedy=greedy is not None)
     limits = {"max_steps": max_steps, "seed": seed, "split": split, **(settings or {})}
+    if starts:
+        limits["starts"] = {task: start["step"] for task, start in starts.items()}
     check_meta(out / META, "episodes", describe(policy.name, tasks, limits))
     batcher = AnswerBatcher()
     policies = {False: policy, True: greedy or policy}

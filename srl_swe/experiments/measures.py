@@ -264,9 +264,7 @@ def _evaluate(
     """
     from srl_swe.evaluation.runner import evaluate
 
-    settings: dict[str, Any] = {"temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens}
-    if starts := options.get("starts"):
-        settings["starts"] = {task: start["step"] for task, start in starts.items()}
+    settings = {"temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens}
     results = evaluate(policy(sampling), tasks, out, settings=settings, console=world.console, **options)
     lost = [result.task_id for result in results if result.solved is None]
     if lost:
