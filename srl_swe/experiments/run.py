@@ -1,5 +1,7 @@
 """Run an experiment: every stage of every arm and seed once, then every measure. What is done is not done again.
 
+Several processes may work on one folder: each takes what no other has taken, and waits for what it needs.
+
 ::
 
     OUT/
@@ -16,9 +18,11 @@ Two arms that begin with the same stages share their runs: a stage is run once f
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +34,7 @@ from srl_swe.experiments.plan import Experiment, Stage
 from srl_swe.experiments.world import World
 from srl_swe.files import write_atomically
 from srl_swe.records import Sampling
+from srl_swe.sandbox.locks import lock_if_free
 from srl_swe.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -38,6 +43,8 @@ if TYPE_CHECKING:
 COPY = "experiment.toml"
 BASE = "base"
 DONE = "done.json"
+_PAUSE = 2.0
+"""Seconds between two looks at what other processes have in hand."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,12 +76,41 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     check_stages(experiment, out, world)
     # What a stage on an arm's way comes to is measured where it is another arm's end.
     ends = {folder for arm in experiment.arms for folder in arm_folders(experiment, arm, out)}
-    for run in runs(experiment, out):
+
+    def work(run: Run) -> bool:
+        before = _before(experiment, run, out)
+        if before and not (before.folder / DONE).is_file():
+            return False
         _train(train_config(experiment, run, out, world), world)
         if run.folder in ends:
             _measure(trained_model(run.folder), run.folder, gauges, world)
-    if any(not chain for chain in experiment.arms.values()):
+        return True
+
+    def work_on_base() -> bool:
         _measure(experiment.model, out / BASE, gauges, world)
+        return True
+
+    pieces: dict[Path, Callable[[], bool]] = {run.folder: functools.partial(work, run) for run in runs(experiment, out)}
+    if any(not chain for chain in experiment.arms.values()):
+        pieces[out / BASE] = work_on_base
+    _share(pieces)
+
+
+def _share(pieces: Mapping[Path, Callable[[], bool]]) -> None:
+    """Do every piece that no other process is at, and wait until the others have done theirs.
+
+    A piece says whether it could be done yet. Who is killed, or fails, lets go of its piece for others to go on with.
+    """
+    left = dict(pieces)
+    while left:
+        before = len(left)
+        for folder, piece in list(left.items()):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with lock_if_free(folder.with_name(f"{folder.name}.lock")) as ours:
+                if ours and piece():
+                    del left[folder]
+        if len(left) == before:
+            time.sleep(_PAUSE)
 
 
 def runs(experiment: Experiment, out: Path) -> Iterator[Run]:
@@ -121,10 +157,8 @@ def train_config(experiment: Experiment, run: Run, out: Path, world: World) -> T
         ConfigError: a field is wrong; the stage is named.
     """
     fields: dict[str, Any] = dict(run.stage.fields)
-    before = run.chain[:-1]
-    if before:
-        previous = _run_of(experiment, tuple(s.name for s in before), run.seed, out)
-        fields["model"] = trained_model(previous.folder)
+    if before := _before(experiment, run, out):
+        fields["model"] = trained_model(before.folder)
     places = fields.get("trajectories", [])
     fields["trajectories"] = world.trajectories([str(place) for place in places], "train") if places else ()
     if run.stage.budget is not None:
@@ -170,6 +204,12 @@ def _run_of(experiment: Experiment, names: tuple[str, ...], seed: int, out: Path
     shared = all(stage.shared for stage in chain)
     folder = out / "+".join(names) / ("shared" if shared else f"seed-{seed}")
     return Run(chain=chain, seed=experiment.seeds[0] if shared else seed, folder=folder)
+
+
+def _before(experiment: Experiment, run: Run, out: Path) -> Run | None:
+    """The run whose model this one begins with; ``None``: the experiment's own model."""
+    names = tuple(stage.name for stage in run.chain[:-1])
+    return _run_of(experiment, names, run.seed, out) if names else None
 
 
 def _typed(fields: Mapping[str, Any]) -> dict[str, Any]:

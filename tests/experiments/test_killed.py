@@ -1,7 +1,8 @@
-"""An experiment that is killed twice, by the signal nobody can catch, comes to the table of one that never was."""
+"""An experiment that is killed, by the signal nobody can catch, or shared, comes to the table of one that never was."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -12,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from small_trajectories import make_trajectory
 
 from srl_swe.experts.trajectories import write_trajectories
+from srl_swe.sandbox.locks import lock_if_free
 
 PLAN = """
 title = "Tiny"
@@ -51,11 +54,16 @@ measure = "steps.similarity"
 """
 
 
-def test_the_table_is_that_of_an_unbroken_run(tmp_path: Path, tiny_model_folder: Path, trajectories_file: Path) -> None:
+@pytest.fixture
+def plan(tmp_path: Path, tiny_model_folder: Path, trajectories_file: Path) -> Path:
     heldout = tmp_path / "heldout.jsonl"
     write_trajectories(heldout, [make_trajectory(i, "heldout") for i in (7, 8)])
-    plan = tmp_path / "tiny.toml"
-    plan.write_text(PLAN.format(model=tiny_model_folder, train=trajectories_file, heldout=heldout))
+    path = tmp_path / "tiny.toml"
+    path.write_text(PLAN.format(model=tiny_model_folder, train=trajectories_file, heldout=heldout))
+    return path
+
+
+def test_the_table_is_that_of_an_unbroken_run(tmp_path: Path, plan: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
 
     run_until(plan, broken, lambda: lines(broken / "sft/seed-0/metrics.jsonl") >= 3)
@@ -71,6 +79,28 @@ def test_the_table_is_that_of_an_unbroken_run(tmp_path: Path, tiny_model_folder:
         assert lines(broken / name) == lines(whole / name)
 
 
+def test_processes_share_the_work(tmp_path: Path, plan: Path) -> None:
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    held = shared / "sft/seed-0.lock"
+    held.parent.mkdir(parents=True)
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with contextlib.ExitStack() as processes:
+        with lock_if_free(held) as ours:
+            assert ours
+            both = [processes.enter_context(subprocess.Popen(command(plan, shared), **pipes)) for _ in range(2)]
+            wait_until(lambda: all((shared / f"{n}/measures/steps/done.json").exists() for n in ("sft/seed-1", "base")))
+            # What another process has in hand is left to it, and waited for.
+            assert not (shared / "sft/seed-0").exists()
+            assert [process.poll() for process in both] == [None, None]
+        said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    done = subprocess.run(command(plan, whole), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert table(shared) == table(whole)
+    for name in ("sft/seed-0/metrics.jsonl", "sft/seed-1/metrics.jsonl", "base/measures/steps/steps.jsonl"):
+        assert lines(shared / name) == lines(whole / name)
+
+
 def command(plan: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "srl_swe.cli", "experiment", str(plan), "--out", str(out)]
 
@@ -80,13 +110,17 @@ def run_until(plan: Path, out: Path, reached: Callable[[], bool]) -> None:
     with subprocess.Popen(
         command(plan, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
-        deadline = time.monotonic() + 300
-        while not reached():
-            assert process.poll() is None, "it ended before it came so far"
-            assert time.monotonic() < deadline, "it has not come so far"
-            time.sleep(0.002)
+        wait_until(reached, process)
         os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
+
+
+def wait_until(reached: Callable[[], bool], process: subprocess.Popen[bytes] | None = None) -> None:
+    deadline = time.monotonic() + 300
+    while not reached():
+        assert process is None or process.poll() is None, "it ended before it came so far"
+        assert time.monotonic() < deadline, "it has not come so far"
+        time.sleep(0.002)
 
 
 def lines(path: Path) -> int:

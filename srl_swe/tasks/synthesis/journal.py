@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 from srl_swe.errors import StorageError, TaskError
 from srl_swe.files import append_line, write_atomically
 from srl_swe.records import Mutation
+from srl_swe.sandbox.locks import lock_if_free
 
 KEPT = "kept"
 FOLDER = ".mining"
@@ -46,16 +46,14 @@ def alone(suite: Path) -> Iterator[None]:
         StorageError: the suite cannot be written.
     """
     path = suite / FOLDER / "lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
-    with file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise TaskError(f"{suite}: another synthesis is at work on it; wait for it, or interrupt it") from None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            ours = held.enter_context(lock_if_free(path))
+        except OSError as error:
+            raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from None
+        if not ours:
+            raise TaskError(f"{suite}: another synthesis is at work on it; wait for it, or interrupt it")
         yield
 
 
