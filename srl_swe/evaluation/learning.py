@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srl_swe import __version__
 from srl_swe.errors import ConfigError
 from srl_swe.evaluation.lines import read_meta
 from srl_swe.evaluation.runner import read_results, solve_rate
 from srl_swe.evaluation.statistics import Interval
 from srl_swe.evaluation.steps import compare_steps, read_steps, summarise_steps
 from srl_swe.files import read_lines, write_atomically
+from srl_swe.machine import machine, versions
 
 _COLOURS = {"warm": "#8a8f98", "after": "#2f6fde"}
 
@@ -54,8 +53,8 @@ def write_learning(runs: Sequence[Path], out: Path) -> Learning:
         "figures": figures,
         "sentence": sentence,
         "seeds": seeds,
-        "machine": {"processor": _processor(), "cores": _cores(), "system": platform.platform()},
-        "versions": _versions(),
+        "machine": machine(),
+        "versions": versions(),
     }
     write_atomically(out / "learning.json", json.dumps(record, indent=2) + "\n")
     write_atomically(out / "learning.svg", _plot(runs, seeds))
@@ -133,23 +132,3 @@ def _plot(runs: Sequence[Path], seeds: Sequence[dict[str, Any]]) -> str:
     with rc_context({"svg.hashsalt": "learning"}):
         figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
     return buffer.getvalue()
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    names = ("torch", "transformers", "gymnasium", "cydifflib")
-    return {"srl_swe": __version__, "python": platform.python_version()} | {name: version(name) for name in names}

@@ -5,9 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,9 @@ from srl_swe.experiments.run import DONE, arm_folders, chain_folders, read_measu
 from srl_swe.experiments.table import Comparison, Cost, Row, as_markdown, compare, summarise
 from srl_swe.experiments.world import World
 from srl_swe.files import read_lines, write_atomically
+from srl_swe.machine import machine, versions
 
 _COLOURS = ("#2f6fde", "#d9822b", "#2a9d6f", "#b5438a", "#6b5bd2", "#8a8f98", "#c0392b", "#0f8b8d", "#7d6608")
-_NAMES = ("torch", "transformers", "gymnasium", "cydifflib")
 
 
 def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row], list[Comparison]]:
@@ -51,8 +49,8 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
         "arms": [_row_record(row) | {"notes": notes[row.arm]} for row in rows],
         "claims": [_claim_record(comparison) for comparison in comparisons],
         "missing": missing,
-        "machine": {"processor": _processor(), "system": platform.platform()},
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _NAMES},
+        "machine": machine(),
+        "versions": versions(),
     }
     write_atomically(out / "table.json", json.dumps(record, indent=2) + "\n")
     if curves := _curves(experiment, list(arms), out):
@@ -162,10 +160,3 @@ def _draw(axes: Any, lines: Sequence[Mapping[str, Any]], key: str, colour: str, 
     smooth = [values[max(0, i - width + 1) : i + 1].mean() for i in range(len(values))]
     tokens = np.cumsum([float(line.get("trained_tokens", 0)) for line in lines])
     axes.plot(tokens, smooth, lw=1.5, color=colour, label=label)
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()

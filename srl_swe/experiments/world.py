@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from srl_swe.errors import ConfigError, InfrastructureError
+from srl_swe.machine import cores
 from srl_swe.records import Split
 from srl_swe.tasks.folder import SUITE_FILE
 
@@ -110,7 +111,9 @@ class World:
 
         with Progress(console=self.console, disable=self.console is None) as progress:
             bar = progress.add_task(f"experts {suite.name}", total=len(tasks))
-            found = record_suite(tasks, file, backend=self.backend, on_progress=lambda _: progress.advance(bar))
+            found = record_suite(
+                tasks, file, backend=self.backend, jobs=2 * cores(), on_progress=lambda _: progress.advance(bar)
+            )
         if lost := [recorded for recorded in found if recorded.trajectory is None]:
             first = f"{lost[0].task_id}: {lost[0].error}"
             raise InfrastructureError(f"{suite}: {len(lost)} of {len(found)} experts could not be recorded ({first})")
