@@ -17,6 +17,7 @@ ROOMS = (
     "files",
     "data_files",
     "records",
+    "machine",
     "rewards",
     "sandbox",
     "grading",
