@@ -47,6 +47,6 @@ def experiment(file: Positional[Path], *, out: Path | None = None, plan: bool = 
     from srl_swe.evaluation.site.build import Sources, write_site
 
     page = write_site(Sources(runs=(folder,)), folder / "report", title=read.title)
-    files = [folder / name for name in ("table.md", "table.json", "curves.svg")]
+    files = [folder / name for name in ("table.md", "table.json", "curves.svg", "arms.svg")]
     console().print("written: " + ", ".join(str(path) for path in (*files, page) if path.exists()), markup=False)
     return 0

@@ -1,11 +1,10 @@
-"""Write down what an experiment found so far: ``table.md``, ``table.json`` and ``curves.svg``."""
+"""Write down what an experiment found so far: ``table.md``, ``table.json``, ``curves.svg`` and ``arms.svg``."""
 
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from srl_swe.evaluation.lines import read_meta
 from srl_swe.evaluation.statistics import Interval
 from srl_swe.experiments.measures import Measured
 from srl_swe.experiments.plan import Experiment
+from srl_swe.experiments.plots import draw_arms, draw_curves
 from srl_swe.experiments.run import DONE, arm_folders, chain_folders, read_measured
 from srl_swe.experiments.table import Comparison, Cost, Row, as_markdown, compare, summarise
 from srl_swe.experiments.world import World
 from srl_swe.files import read_lines, write_atomically
 from srl_swe.machine import machine, versions
-
-_COLOURS = ("#2f6fde", "#d9822b", "#2a9d6f", "#b5438a", "#6b5bd2", "#8a8f98", "#c0392b", "#0f8b8d", "#7d6608")
 
 
 def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row], list[Comparison]]:
@@ -53,8 +51,10 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
         "versions": versions(),
     }
     write_atomically(out / "table.json", json.dumps(record, indent=2) + "\n")
-    if curves := _curves(experiment, list(arms), out):
-        write_atomically(out / "curves.svg", curves)
+    pictures = {"curves.svg": draw_curves(experiment, list(arms), out), "arms.svg": draw_arms(experiment, rows)}
+    for name, picture in pictures.items():
+        if picture:
+            write_atomically(out / name, picture)
     return rows, comparisons
 
 
@@ -121,42 +121,3 @@ def _claim_record(comparison: Comparison) -> dict[str, Any]:
 def _interval_record(interval: Interval) -> list[float | None]:
     """JSON has neither infinity nor not-a-number."""
     return [float(v) if np.isfinite(v) else None for v in interval]
-
-
-def _curves(experiment: Experiment, arms: Sequence[str], out: Path) -> str:
-    """Each arm's last stage: reward (or loss) over trained tokens, a line a seed; empty where nothing was trained."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    axes = dict(zip(("reward_mean", "loss"), figure.subplots(1, 2), strict=True))
-    drawn = False
-    for place, arm in enumerate(arms):
-        for number, folder in enumerate(arm_folders(experiment, arm, out)):
-            lines = read_lines(folder / "metrics.jsonl")
-            if not lines:
-                continue
-            drawn = True
-            key = "reward_mean" if "reward_mean" in lines[0] else "loss"
-            _draw(axes[key], lines, key, _COLOURS[place % len(_COLOURS)], arm if number == 0 else None)
-    if not drawn:
-        return ""
-    for key, title in (("reward_mean", "Reward of sampled answers"), ("loss", "Loss of imitation")):
-        axes[key].set_title(title, loc="left", fontsize=10)
-        axes[key].set_xlabel("trained tokens")
-        axes[key].grid(axis="y", alpha=0.3)
-        axes[key].spines[["top", "right"]].set_visible(False)
-        if axes[key].lines:
-            axes[key].legend(frameon=False, fontsize=8)
-    buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": experiment.title}):
-        figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None})
-    return buffer.getvalue()
-
-
-def _draw(axes: Any, lines: Sequence[Mapping[str, Any]], key: str, colour: str, label: str | None) -> None:
-    values = np.array([float(line[key]) for line in lines])
-    width = max(1, len(values) // 8)
-    smooth = [values[max(0, i - width + 1) : i + 1].mean() for i in range(len(values))]
-    tokens = np.cumsum([float(line.get("trained_tokens", 0)) for line in lines])
-    axes.plot(tokens, smooth, lw=1.5, color=colour, label=label)

@@ -10,7 +10,7 @@ Several processes may work on one folder: each takes what no other has taken, an
       warmup/shared/             a stage that all seeds share: a run folder of `srl-swe train`
       warmup/shared/measures/
       warmup+srl/seed-1/         the second stage of an arm, from the first one's last checkpoint
-      table.json, table.md, curves.svg
+      table.json, table.md, curves.svg, arms.svg
 
 Two arms that begin with the same stages share their runs: a stage is run once for each chain that leads to it.
 """

@@ -100,7 +100,8 @@ def test_an_experiment_from_end_to_end(plan: Path, tmp_path: Path) -> None:
     markdown = (out / "table.md").read_text()
     assert "| SFT | 2 |" in markdown
     assert "SRL: warmup+srl/seed-0 ended after 0 updates: " in markdown
-    assert (out / "curves.svg").read_text().startswith("<?xml")
+    for picture in ("curves.svg", "arms.svg"):
+        assert (out / picture).read_text().startswith("<?xml")
     assert all(line.finished for line in schedule(read, out))
     # What is left of a stage with a budget is the budget's rest, not all the updates it may have.
     (out / "warmup+sft/seed-1/done.json").unlink()
