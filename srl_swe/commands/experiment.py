@@ -20,7 +20,7 @@ def experiment(file: Positional[Path], *, out: Path | None = None, plan: bool = 
     """
     from srl_swe.experiments.plan import read_experiment
     from srl_swe.experiments.publish import publish
-    from srl_swe.experiments.run import keep_plan, run_experiment
+    from srl_swe.experiments.run import is_complete, keep_plan, run_experiment
     from srl_swe.experiments.schedule import schedule
     from srl_swe.experiments.world import World
 
@@ -34,7 +34,8 @@ def experiment(file: Positional[Path], *, out: Path | None = None, plan: bool = 
     if plan:
         return 0
     keep_plan(read, folder)
-    sweep_first()
+    if not is_complete(read, folder):
+        sweep_first()
     world = World(console=console(stderr=True))
     try:
         run_experiment(read, folder, world)

@@ -20,8 +20,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,10 +31,10 @@ from srl_swe.errors import ConfigError, NoSignalError
 from srl_swe.evaluation.lines import read_meta
 from srl_swe.experiments.measures import Measured, make_gauge
 from srl_swe.experiments.plan import Experiment, Stage
+from srl_swe.experiments.sharing import share
 from srl_swe.experiments.world import World
 from srl_swe.files import write_atomically
 from srl_swe.records import Sampling
-from srl_swe.sandbox.locks import lock_if_free
 from srl_swe.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 COPY = "experiment.toml"
 BASE = "base"
 DONE = "done.json"
-_PAUSE = 2.0
-"""Seconds between two looks at what other processes have in hand."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +71,11 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     """
     keep_plan(experiment, out)
     gauges = {measure.name: make_gauge(experiment, measure, world) for measure in experiment.measures}
+    if is_complete(experiment, out):
+        return
     check_stages(experiment, out, world)
     # What a stage on an arm's way comes to is measured where it is another arm's end.
-    ends = {folder for arm in experiment.arms for folder in arm_folders(experiment, arm, out)}
+    ends = _ends(experiment, out)
 
     def work(run: Run) -> bool:
         before = _before(experiment, run, out)
@@ -93,24 +93,18 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     pieces: dict[Path, Callable[[], bool]] = {run.folder: functools.partial(work, run) for run in runs(experiment, out)}
     if any(not chain for chain in experiment.arms.values()):
         pieces[out / BASE] = work_on_base
-    _share(pieces)
+    share(pieces)
 
 
-def _share(pieces: Mapping[Path, Callable[[], bool]]) -> None:
-    """Do every piece that no other process is at, and wait until the others have done theirs.
+def is_complete(experiment: Experiment, out: Path) -> bool:
+    """Whether every run is made and measured: then neither models nor sandboxes are needed to write the table again."""
+    trained = all((run.folder / DONE).is_file() for run in runs(experiment, out))
+    places = [folder / "measures" / m.name for folder in _ends(experiment, out) for m in experiment.measures]
+    return trained and all((place / DONE).is_file() for place in places)
 
-    A piece says whether it could be done yet. Who is killed, or fails, lets go of its piece for others to go on with.
-    """
-    left = dict(pieces)
-    while left:
-        before = len(left)
-        for folder, piece in list(left.items()):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with lock_if_free(folder.with_name(f"{folder.name}.lock")) as ours:
-                if ours and piece():
-                    del left[folder]
-        if len(left) == before:
-            time.sleep(_PAUSE)
+
+def _ends(experiment: Experiment, out: Path) -> set[Path]:
+    return {folder for arm in experiment.arms for folder in arm_folders(experiment, arm, out)}
 
 
 def runs(experiment: Experiment, out: Path) -> Iterator[Run]:
@@ -248,7 +242,10 @@ def _train(config: TrainConfig, world: World) -> None:
         note = str(error)
         found = checkpoints(config.out)
         model = str(found[-1]) if found else config.model
-    write_atomically(done, json.dumps({"model": model, "note": note}) + "\n")
+    # Relative within the experiment's folder, so that it can be moved.
+    within = Path(model).resolve().is_relative_to(config.out.parent.parent.resolve())
+    place = os.path.relpath(model, config.out) if within else model
+    write_atomically(done, json.dumps({"model": place, "note": note}) + "\n")
     for state in config.out.glob("checkpoints/*/learner"):
         shutil.rmtree(state)
 
@@ -262,7 +259,8 @@ def trained_model(folder: Path) -> str:
     model = read_meta(folder / DONE).get("model")
     if not isinstance(model, str):
         raise ConfigError(f"{folder}: this run is not finished")
-    return model
+    place = Path(os.path.normpath(folder / model))
+    return str(place) if place.is_dir() else model
 
 
 def _measure(model: str, folder: Path, gauges: Mapping[str, Any], world: World) -> None:

@@ -1,6 +1,7 @@
 """A whole experiment with a tiny model: stages, measures, budgets, a kill in the middle, an arm without signal."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,24 @@ def test_what_is_done_is_not_done_again(plan: Path, tmp_path: Path) -> None:
     after = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     del before[out / "experiment.toml"], after[out / "experiment.toml"]
     assert after == before
+
+
+def test_the_table_is_made_again_from_the_results_alone(plan: Path, tmp_path: Path) -> None:
+    read = read_experiment(plan)
+    out, moved, results = (tmp_path / name for name in ("out", "moved", "results"))
+    run_experiment(read, out, World())
+    publish(read, out, World())
+    # A folder that is moved keeps its models.
+    out.rename(moved)
+    assert Path(trained_model(moved / "warmup+sft/seed-1")).is_relative_to(moved)
+    kept = {"done.json", "meta.json", "metrics.jsonl", "steps.jsonl"}
+    shutil.copytree(moved, results, ignore=lambda _, names: {n for n in names if "." in n} - kept)
+    plan.rename(tmp_path / "elsewhere.toml")
+    (tmp_path / "heldout.jsonl").unlink()
+    run_experiment(read_experiment(tmp_path / "elsewhere.toml"), results, World())
+    publish(read, results, World())
+    assert (results / "table.json").read_bytes() == (moved / "table.json").read_bytes()
+    assert not list(results.rglob("*.safetensors"))
 
 
 def test_a_folder_of_another_experiment_is_refused(plan: Path, tmp_path: Path) -> None:
