@@ -15,7 +15,7 @@ from srl_swe.evaluation.statistics import Interval
 from srl_swe.experiments.measures import Measured
 from srl_swe.experiments.plan import Experiment
 from srl_swe.experiments.plots import draw_arms, draw_curves
-from srl_swe.experiments.run import DONE, arm_folders, chain_folders, read_measured
+from srl_swe.experiments.run import DONE, arm_folders, chain_folders, is_measured, read_measured
 from srl_swe.experiments.table import Comparison, Cost, Row, as_markdown, compare, summarise
 from srl_swe.experiments.world import World
 from srl_swe.files import read_lines, write_atomically
@@ -62,7 +62,7 @@ def _measured(experiment: Experiment, arm: str, out: Path, world: World) -> list
     """The runs of an arm on which every measure is done."""
     found = []
     for folder in arm_folders(experiment, arm, out):
-        if all((folder / "measures" / measure.name / DONE).is_file() for measure in experiment.measures):
+        if is_measured(experiment, folder):
             found.append(read_measured(experiment, folder, world))
     return found
 

@@ -78,11 +78,12 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
     ends = _ends(experiment, out)
 
     def work(run: Run) -> bool:
-        before = _before(experiment, run, out)
-        if before and not (before.folder / DONE).is_file():
-            return False
-        _train(train_config(experiment, run, out, world), world)
-        if run.folder in ends:
+        if not (run.folder / DONE).is_file():
+            before = _before(experiment, run, out)
+            if before and not (before.folder / DONE).is_file():
+                return False
+            _train(train_config(experiment, run, out, world), world)
+        if run.folder in ends and not is_measured(experiment, run.folder):
             _measure(trained_model(run.folder), run.folder, gauges, world)
         return True
 
@@ -99,8 +100,12 @@ def run_experiment(experiment: Experiment, out: Path, world: World) -> None:
 def is_complete(experiment: Experiment, out: Path) -> bool:
     """Whether every run is made and measured: then neither models nor sandboxes are needed to write the table again."""
     trained = all((run.folder / DONE).is_file() for run in runs(experiment, out))
-    places = [folder / "measures" / m.name for folder in _ends(experiment, out) for m in experiment.measures]
-    return trained and all((place / DONE).is_file() for place in places)
+    return trained and all(is_measured(experiment, folder) for folder in _ends(experiment, out))
+
+
+def is_measured(experiment: Experiment, folder: Path) -> bool:
+    """Whether every measure of one model is done."""
+    return all((folder / "measures" / measure.name / DONE).is_file() for measure in experiment.measures)
 
 
 def _ends(experiment: Experiment, out: Path) -> set[Path]:
@@ -230,9 +235,6 @@ def _train(config: TrainConfig, world: World) -> None:
     from srl_swe.training.checkpoint import checkpoints
     from srl_swe.training.loop import train
 
-    done = config.out / DONE
-    if done.is_file():
-        return
     if world.console is not None:
         world.console.rule(str(config.out), align="left")
     note = ""
@@ -244,8 +246,8 @@ def _train(config: TrainConfig, world: World) -> None:
         model = str(found[-1]) if found else config.model
     # Relative within the experiment's folder, so that it can be moved.
     within = Path(model).resolve().is_relative_to(config.out.parent.parent.resolve())
-    place = os.path.relpath(model, config.out) if within else model
-    write_atomically(done, json.dumps({"model": place, "note": note}) + "\n")
+    place = f"./{os.path.relpath(model, config.out)}" if within else model
+    write_atomically(config.out / DONE, json.dumps({"model": place, "note": note}) + "\n")
     for state in config.out.glob("checkpoints/*/learner"):
         shutil.rmtree(state)
 
@@ -254,13 +256,17 @@ def trained_model(folder: Path) -> str:
     """The model that a finished run came to.
 
     Raises:
-        ConfigError: the run is not finished.
+        ConfigError: the run is not finished, or its model is gone.
     """
     model = read_meta(folder / DONE).get("model")
     if not isinstance(model, str):
         raise ConfigError(f"{folder}: this run is not finished")
+    if not model.startswith("./"):
+        return model
     place = Path(os.path.normpath(folder / model))
-    return str(place) if place.is_dir() else model
+    if not place.is_dir():
+        raise ConfigError(f"{place}: this model is gone; delete {folder / DONE} to train it again")
+    return str(place)
 
 
 def _measure(model: str, folder: Path, gauges: Mapping[str, Any], world: World) -> None:

@@ -135,12 +135,15 @@ def test_the_table_is_made_again_from_the_results_alone(plan: Path, tmp_path: Pa
     assert Path(trained_model(moved / "warmup+sft/seed-1")).is_relative_to(moved)
     kept = {"done.json", "meta.json", "metrics.jsonl", "steps.jsonl"}
     shutil.copytree(moved, results, ignore=lambda _, names: {n for n in names if "." in n} - kept)
-    plan.rename(tmp_path / "elsewhere.toml")
-    (tmp_path / "heldout.jsonl").unlink()
-    run_experiment(read_experiment(tmp_path / "elsewhere.toml"), results, World())
+    run_experiment(read, results, World())
     publish(read, results, World())
     assert (results / "table.json").read_bytes() == (moved / "table.json").read_bytes()
     assert not list(results.rglob("*.safetensors"))
+    # What begins with a model that is gone is not trained from anything else.
+    shutil.rmtree(results / "warmup/shared/checkpoints")
+    (results / "warmup+sft/seed-1/done.json").unlink()
+    with pytest.raises(ConfigError, match=r"model is gone; delete \S*warmup/shared/done.json to train it again"):
+        run_experiment(read, results, World())
 
 
 def test_a_folder_of_another_experiment_is_refused(plan: Path, tmp_path: Path) -> None:

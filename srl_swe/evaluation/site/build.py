@@ -61,7 +61,9 @@ class _Browsing:
     instances: int
 
 
-def write_site(sources: Sources, out: Path, *, title: str | None = None, live: bool = False) -> Path:
+def write_site(
+    sources: Sources, out: Path, *, title: str | None = None, live: bool = False, most: int = 20_000
+) -> Path:
     """Write the site into a folder and return its first page.
 
     Args:
@@ -69,6 +71,7 @@ def write_site(sources: Sources, out: Path, *, title: str | None = None, live: b
         out: A new or empty folder, or one with an earlier report, which is replaced.
         title: Its name; the runs' names by default.
         live: Whether pages look for news by themselves, as `serve` has them.
+        most: Groups of rollouts, trajectories and step instances that a page shows; it says how many it leaves out.
 
     Raises:
         ConfigError: there is nothing to report, a file is not what it should be, or the folder holds something else.
@@ -82,13 +85,13 @@ def write_site(sources: Sources, out: Path, *, title: str | None = None, live: b
     colours = _colours(found)
     arms = numbers.arm_numbers(found.evaluations)
     write_atomically(out / _MARK, f"srl-swe {__version__}: this folder is replaced by `srl-swe report`\n")
-    browsing = _write_collections(sources, found, out)
-    names = [collection.name for collection in browsing.collections if len(collection)]
+    browsing = _write_collections(sources, found, out, most)
+    collections = {collection.name: collection for collection in browsing.collections if len(collection)}
     site = Site(
         out,
         title=title or _title(sources),
         made=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC") + f", srl-swe {__version__}",
-        browsed=names,
+        browsed=list(collections),
         numbers=bool(arms),
         trained=bool(found.trainings),
         live=live,
@@ -101,8 +104,8 @@ def write_site(sources: Sources, out: Path, *, title: str | None = None, live: b
     if arms or found.trainings:
         _write_reasoning(site, found, arms, colours, browsing)
     for page in BROWSED:
-        if page.name in names:
-            site.write(page.name, browsed=page, browsing=browsing)
+        if page.name in collections:
+            site.write(page.name, browsed=page, browsing=browsing, left_out=collections[page.name].left_out)
     _remove_stale(out, site, browsing)
     return out / "index.html"
 
@@ -135,14 +138,14 @@ def _colours(found: Found) -> dict[str, int]:
     return colours
 
 
-def _write_collections(sources: Sources, found: Found, out: Path) -> _Browsing:
+def _write_collections(sources: Sources, found: Found, out: Path, most: int) -> _Browsing:
     tallies: dict[str, dict[str, markers.ThoughtTally]] = {"to single steps": {}, "in episodes": {}}
     scores = student_scores(found.evaluations)
     steps = write_steps(found.evaluations, out, tallies["to single steps"])
     episodes = write_episodes(found.evaluations, out, tallies["in episodes"])
-    rollouts, updates = write_rollouts(found.trainings, out, _actions(sources, found.trainings))
-    trajectories, files = write_trajectories(sources.trajectories, out, scores)
-    instances, total = write_instances(sources.instances, out, scores)
+    rollouts, updates = write_rollouts(found.trainings, out, _actions(sources, found.trainings), most=most)
+    trajectories, files = write_trajectories(sources.trajectories, out, scores, most=most)
+    instances, total = write_instances(sources.instances, out, scores, most=most)
     return _Browsing(
         collections=(steps, episodes, rollouts, trajectories, instances),
         tallies=tallies,

@@ -27,10 +27,16 @@ class Collection:
         name: The page's name.
         filters: What rows can be filtered by.
         orders: The first: as they come; the others: by a number, greatest first.
+        most: Entries that one page can hold; how many are left out, the page says.
     """
 
-    def __init__(self, out: Path, name: str, *, filters: Sequence[str], orders: Sequence[str]) -> None:
+    def __init__(
+        self, out: Path, name: str, *, filters: Sequence[str], orders: Sequence[str], most: int | None = None
+    ) -> None:
         self.out, self.name, self.filters, self.orders = out / DATA, name, filters, orders
+        self.most = most
+        self.left_out = 0
+        """Entries that there was no room for."""
         self.files: list[str] = []
         self._values: list[dict[str, int]] = [{} for _ in filters]
         self._rows: list[list[Any]] = []
@@ -39,6 +45,12 @@ class Collection:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def has_room(self) -> bool:
+        """Whether one more can be added; where not, it counts as left out."""
+        full = self.most is not None and len(self) >= self.most
+        self.left_out += full
+        return not full
 
     def add(self, row: Row, entry: Entry) -> None:
         """Append one.

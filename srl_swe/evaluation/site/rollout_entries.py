@@ -19,7 +19,6 @@ from srl_swe.files import iter_lines
 
 _RESAMPLES = 1_000
 _VARIES = 1e-6
-_MOST_GROUPS = 20_000
 
 
 @dataclass(kw_only=True, slots=True)
@@ -53,7 +52,7 @@ class RolloutNumbers:
 
 
 def write_rollouts(
-    trainings: Sequence[Training], out: Path, actions: Mapping[str, str]
+    trainings: Sequence[Training], out: Path, actions: Mapping[str, str], *, most: int
 ) -> tuple[Collection, RolloutNumbers]:
     """Write the page's data, one update in memory at a time.
 
@@ -61,16 +60,17 @@ def write_rollouts(
         trainings: The runs.
         out: The site's folder.
         actions: The expert's action of each step instance that is known.
+        most: Groups that are shown; the numbers are of all.
     """
     orders = ("by update", "highest reward first", "widest spread first")
-    collection = Collection(out, "rollouts", filters=("Run", "Update", "Signal", "Task"), orders=orders)
+    collection = Collection(out, "rollouts", filters=("Run", "Update", "Signal", "Task"), orders=orders, most=most)
     numbers = RolloutNumbers()
     for training in trainings:
         updates = numbers.updates.setdefault(training.label, {})
         for update, rollouts in _by_update(training.rollouts):
             updates[update] = _update_numbers(rollouts)
             for group, answers in itertools.groupby(rollouts, key=lambda r: r.get("group")):
-                if len(collection) < _MOST_GROUPS:
+                if collection.has_room():
                     _add(collection, training.label, update, group, list(answers), actions)
     collection.close()
     return collection, numbers

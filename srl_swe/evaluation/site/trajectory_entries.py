@@ -20,8 +20,6 @@ from srl_swe.experts.formats.reading import Tally, read_file
 from srl_swe.files import iter_lines
 from srl_swe.records import Step, StepInstance, Trajectory
 
-_MOST_ROWS = 20_000
-
 
 @dataclass(kw_only=True, slots=True)
 class FileNumbers:
@@ -61,12 +59,12 @@ def student_scores(evaluations: Sequence[Evaluation]) -> dict[str, list[tuple[st
 
 
 def write_trajectories(
-    files: Sequence[Path], out: Path, scores: Mapping[str, list[tuple[str, float]]]
+    files: Sequence[Path], out: Path, scores: Mapping[str, list[tuple[str, float]]], *, most: int
 ) -> tuple[Collection, list[FileNumbers]]:
     """Write the page's data from files of any known format; rows that cannot be read are counted and left out."""
     filters = ("Task", "Outcome", "Replay", "Source", "Split")
     orders = ("as in the files", "most steps first", "most drift first")
-    collection = Collection(out, "trajectories", filters=filters, orders=orders)
+    collection = Collection(out, "trajectories", filters=filters, orders=orders, most=most)
     table = []
     names = Counter[str]()
     for path in files:
@@ -76,7 +74,7 @@ def write_trajectories(
             replay = replays.get(trajectory.trajectory_id) or _replay_of(trajectory)
             numbers.outcomes[outcome(trajectory.resolved)[0]] += 1
             numbers.drifted += bool(replay and replay.drifted)
-            if len(collection) < _MOST_ROWS:
+            if collection.has_room():
                 collection.add(_row(trajectory, replay), _entry(trajectory, replay, scores))
         numbers.trajectories, numbers.steps, numbers.skipped = tally.trajectories, tally.steps, tally.skipped
         numbers.reasons = tuple(tally.reasons[:5])
@@ -86,16 +84,17 @@ def write_trajectories(
 
 
 def write_instances(
-    files: Sequence[Path], out: Path, scores: Mapping[str, list[tuple[str, float]]]
+    files: Sequence[Path], out: Path, scores: Mapping[str, list[tuple[str, float]]], *, most: int
 ) -> tuple[Collection, int]:
     """Write the page's data; of very many, so many at even distances. Also returns how many there are."""
     orders = ("as in the files", "longest prompt first")
     collection = Collection(out, "instances", filters=("Task", "Split", "Step"), orders=orders)
     total = sum(1 for path in files for _ in iter_instances(path))
-    stride = -(-total // _MOST_ROWS)
+    stride = -(-total // most)
     for number, instance in enumerate(_all_instances(files)):
         if number % stride == 0:
             collection.add(_instance_row(instance), _instance_entry(instance, scores.get(instance.instance_id, [])))
+    collection.left_out = total - len(collection)
     collection.close()
     return collection, total
 
