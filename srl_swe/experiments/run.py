@@ -246,7 +246,7 @@ def _train(config: TrainConfig, world: World) -> None:
         model = str(found[-1]) if found else config.model
     # Relative within the experiment's folder, so that it can be moved.
     within = Path(model).resolve().is_relative_to(config.out.parent.parent.resolve())
-    place = f"./{os.path.relpath(model, config.out)}" if within else model
+    place = f"./{os.path.relpath(model, config.out)}" if within else str(Path(model))  # Path drops a "./" of its own
     write_atomically(config.out / DONE, json.dumps({"model": place, "note": note}) + "\n")
     for state in config.out.glob("checkpoints/*/learner"):
         shutil.rmtree(state)

@@ -146,6 +146,18 @@ def test_the_table_is_made_again_from_the_results_alone(plan: Path, tmp_path: Pa
         run_experiment(read, results, World())
 
 
+def test_a_model_named_by_a_relative_path_is_found_after_an_arm_without_signal(
+    plan: Path, tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tiny_model_folder.parent)
+    text = plan.read_text().replace(f'"{tiny_model_folder}"', f'"./{tiny_model_folder.name}"')
+    text = text.replace('SFT = ["warmup", "sft"]\nSRL = ["warmup", "srl"]', 'SRL = ["srl"]\nSFT = ["warmup", "sft"]')
+    plan.write_text(text.replace("seeds = [0, 1]", "seeds = [0]"))
+    run_experiment(read_experiment(plan), tmp_path / "out", World())
+    assert "standard deviation" in (tmp_path / "out/srl/seed-0/done.json").read_text()
+    assert trained_model(tmp_path / "out/srl/seed-0") == tiny_model_folder.name
+
+
 def test_a_folder_of_another_experiment_is_refused(plan: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
