@@ -22,8 +22,8 @@ from srl_swe.training.losses import Loss, negative_log_likelihood
 
 pytestmark = pytest.mark.model
 HEAD = ("model.embed_tokens.weight", "lm_head.weight")
-STRONG = 1e-3
-"""A learning rate at which four updates move log-probabilities by more than bfloat16 rounds them."""
+SHAKEN = 0.1
+"""Relative noise on each weight that moves log-probabilities by half a nat, ten times what bfloat16 rounds off them."""
 TEXTS = (
     "Explain, in a few plain words, why the sky of a clear day is blue, and what colour it takes on at dusk.",
     "Write a function that returns the sum of two integers, and a test of it, in Python.",
@@ -56,14 +56,21 @@ def prompts(loaded: LoadedModel, times: int = 1) -> list[tuple[int, ...]]:
     return [encode_prompt(loaded.tokenizer, ({"role": "user", "content": " ".join([text] * times)},)) for text in TEXTS]
 
 
-def train(learner: Learner, loaded: LoadedModel, updates: int, rate: float) -> None:
-    """Teach the model a sentence."""
+def train(learner: Learner, loaded: LoadedModel) -> None:
+    """Teach the model a sentence: one update at an everyday learning rate."""
     ids = tuple(loaded.tokenizer("The reviewers of this change asked for tests, and so we wrote some.")["input_ids"])
     sample = Sample(
         token_ids=ids, loss_mask=(False, *[True] * (len(ids) - 1)), old_logprobs=(0.0,) * len(ids), advantage=1.0
     )
-    for _ in range(updates):
-        learner.update([sample], rate)
+    learner.update([sample], 3e-5)
+
+
+def shake(loaded: LoadedModel) -> None:
+    """Change all weights, by much."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in loaded.model.parameters():
+            weight.mul_(1 + SHAKEN * torch.randn(weight.shape, generator=generator).to(weight.dtype))
 
 
 def canary_of(engine: Engine, loaded: LoadedModel, dtype: str) -> Canary:
@@ -103,7 +110,7 @@ def test_faults_of_vllm_are_found(dtype: Dtype, tiny: Path) -> None:
     try:
         find_faults(engine, loaded, learner, dtype)
         # New weights, but what the prefix cache holds of the prompts was computed by the old ones.
-        train(learner, loaded, 4, STRONG)
+        shake(loaded)
         canary = canary_of(engine, loaded, dtype)
         engine._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": loaded.weights()})  # type: ignore[attr-defined]
         with pytest.raises(EngineMismatchError, match="on average"):
@@ -120,8 +127,7 @@ def find_faults(engine: Engine, loaded: LoadedModel, learner: Learner, dtype: st
         engine.load(loaded.weights(), version)
         assert canary.check(learner.score).mean <= TOLERANCES[dtype]
 
-    # One update at an everyday learning rate, and no sync.
-    train(learner, loaded, 1, 3e-5)
+    train(learner, loaded)  # and no sync
     with pytest.raises(EngineMismatchError, match="weights 1"):
         canary.check(learner.score)
     engine.load(loaded.weights(), 2)
@@ -129,7 +135,7 @@ def find_faults(engine: Engine, loaded: LoadedModel, learner: Learner, dtype: st
 
     # All is new but for the output layer, which is tied to the embedding.
     old = {name: tensor.clone() for name, tensor in loaded.weights() if name in HEAD}
-    train(learner, loaded, 4, STRONG)
+    shake(loaded)
     engine.load(((name, old.get(name, tensor)) for name, tensor in loaded.weights()), 3)
     with pytest.raises(EngineMismatchError, match=r"weights 3: .* on average"):
         canary.check(learner.score)
