@@ -18,6 +18,7 @@ from srl_swe.records import Split
 
 if TYPE_CHECKING:
     from srl_swe.tasks.mining import MiningResult, Step
+    from srl_swe.tasks.mining.rewriting import Ask
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """``--steps A --steps B``."""
@@ -115,14 +116,13 @@ def _mine(
     model: str | None,
 ) -> int:
     from srl_swe.tasks.mining.journal import Journal
-    from srl_swe.tasks.mining.rewriting import Rewriter
     from srl_swe.tasks.mining.run import Miner, mine
 
     if (rewrite_with is None) != (model is None):
         raise ConfigError("--rewrite-with and --model go together")
-    rewriter = Rewriter(url=rewrite_with, model=model) if rewrite_with is not None and model is not None else None
+    ask = _asking(rewrite_with, model) if rewrite_with is not None and model is not None else None
     sweep_first()
-    miner = Miner(suite=suite, split_of=_splits(suite, split, heldout), rewriter=rewriter)
+    miner = Miner(suite=suite, split_of=_splits(suite, split, heldout), ask=ask)
     done = {step.key for step in steps} & set(Journal(suite).rows)
     columns = (
         SpinnerColumn(),
@@ -143,6 +143,13 @@ def _mine(
 
         results = mine(steps, miner, workers=workers, limit=limit, per_group=per_group, on_result=report)
     return _summarise(steps, results, Journal(suite).rows)
+
+
+def _asking(url: str, model: str) -> Ask:
+    from srl_swe.policies.endpoint import ChatEndpoint
+
+    endpoint = ChatEndpoint(url, model, max_tokens=8192)
+    return lambda messages: endpoint.answer(messages, temperature=0.0).text
 
 
 def _summarise(steps: list[Step], results: list[MiningResult], rows: dict[str, dict[str, object]]) -> int:

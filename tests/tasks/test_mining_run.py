@@ -19,13 +19,14 @@ import pytest
 from srl_swe import cli
 from srl_swe.commands import mining
 from srl_swe.errors import InfrastructureError, TaskError
+from srl_swe.policies.endpoint import ChatEndpoint
 from srl_swe.records import RepositorySource
 from srl_swe.tasks import read_suite
 from srl_swe.tasks.host_git import run_git
 from srl_swe.tasks.mining import Candidate, Limits, RefusedError, Step, mine
 from srl_swe.tasks.mining.journal import Journal
 from srl_swe.tasks.mining.leaks import Secrets
-from srl_swe.tasks.mining.rewriting import Rewriter
+from srl_swe.tasks.mining.rewriting import rewrite
 from srl_swe.tasks.mining.run import Miner
 from srl_swe.tasks.releases import fetch_sdist
 from srl_swe.tasks.writing import TaskDraft, write_suite, write_task
@@ -247,6 +248,7 @@ SECRETS = Secrets(lines=frozenset({"return x // 2"}), names=frozenset({"_whole_h
     ("text", "problem"),
     [
         ("# Halves\n\nHere is what I did:\n\n    half(7)\n\nIt gave `3.5`.", ""),
+        ("<think>Be kind.</think># Halves\n\n    half(7)\n", ""),
         ("Halves\n\n    half(7)\n", "it has no title"),
         ("# Halves\n\nThey are wrong.", "it has lost a line of an example: half(7)"),
         ("# Halves\n\n    half(7)\n\nIt should `return x // 2`.", "it holds a line of the fix: return x // 2"),
@@ -256,17 +258,18 @@ SECRETS = Secrets(lines=frozenset({"return x // 2"}), names=frozenset({"_whole_h
 def test_a_model_may_improve_the_prose_and_nothing_else(text, problem):
     answer = json.dumps({"choices": [{"message": {"role": "assistant", "content": text}}]})
     with endpoint(answer.encode()) as (url, asked):
-        written, why = Rewriter(url=url, model="small").rewrite(DRAFT, SECRETS)
+        written, why = rewrite(DRAFT, SECRETS, mining._asking(url, "small"))
     assert why == problem
-    assert written == (DRAFT if problem else text + "\n")
+    assert written == (DRAFT if problem else text.rpartition("</think>")[2].strip() + "\n")
     assert (asked[0]["path"], asked[0]["model"]) == ("/v1/chat/completions", "small")
     assert DRAFT in json.dumps(asked[0]["messages"]).encode().decode("unicode_escape")
 
 
-@pytest.mark.parametrize("answer", [b"", b"{}", b'{"choices": []}', b'{"choices": [{"message": {"content": null}}]}'])
+@pytest.mark.parametrize("answer", [b"", b"{}", b'{"choices": []}', b'{"choices": [{"message": 1}]}'])
 def test_an_endpoint_that_does_not_answer_is_no_refusal(answer):
-    with endpoint(answer) as (url, _), pytest.raises(InfrastructureError, match="/v1/chat/completions: "):
-        Rewriter(url=url, model="small").rewrite(DRAFT, SECRETS)
+    with endpoint(answer) as (url, _), pytest.raises(InfrastructureError, match="not a chat completion"):
+        client = ChatEndpoint(url, "small", retries=0)
+        rewrite(DRAFT, SECRETS, lambda messages: client.answer(messages, temperature=0.0).text)
 
 
 def test_splits_are_those_of_the_suite(tmp_path):

@@ -1,16 +1,12 @@
-"""Lets a language model improve the prose of a drafted statement, through an OpenAI-compatible endpoint."""
+"""Lets a language model improve the prose of a drafted statement."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
-import requests
-
-from srl_swe.errors import InfrastructureError
+from srl_swe.records import Message
 from srl_swe.tasks.mining.leaks import Secrets
 
-_TIMEOUT_S = 300
 _LONGEST = 20_000
 _PROMPT = (
     "You rewrite bug reports for a software project. Rewrite the report below as a user of the library would write "
@@ -20,42 +16,20 @@ _PROMPT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rewriter:
-    """A model behind an endpoint."""
+Ask = Callable[[Sequence[Message]], str]
+"""Gives a chat model's answer to a conversation; an `InfrastructureError` where there is none."""
 
-    url: str
-    """Up to and with ``/v1``."""
-    model: str
-    """As the endpoint calls it."""
 
-    def rewrite(self, draft: str, secrets: Secrets) -> tuple[str, str]:
-        """Return a better statement, or the draft with the reason why the model's was not taken.
+def rewrite(draft: str, secrets: Secrets, ask: Ask) -> tuple[str, str]:
+    """Return a better statement, or the draft with the reason why the model's was not taken.
 
-        Raises:
-            InfrastructureError: the endpoint does not answer as it should.
-        """
-        text = self._ask(draft).strip() + "\n"
-        problem = secrets.leak(text) or _lost(draft, text)
-        return (draft, problem) if problem else (text, "")
-
-    def _ask(self, draft: str) -> str:
-        address = f"{self.url.rstrip('/')}/chat/completions"
-        messages = [{"role": "system", "content": _PROMPT}, {"role": "user", "content": draft}]
-        key = os.environ.get("OPENAI_API_KEY", "")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        body = {"model": self.model, "messages": messages, "temperature": 0}
-        try:
-            response = requests.post(address, json=body, headers=headers, timeout=_TIMEOUT_S)
-            response.raise_for_status()
-            content = response.json()["choices"][0]["message"]["content"]
-            if not isinstance(content, str):
-                raise TypeError(f"content is {type(content).__name__}")
-        except requests.RequestException as error:
-            raise InfrastructureError(f"{address}: {error}") from None
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise InfrastructureError(f"{address}: the answer is not a chat completion: {error!r}") from None
-        return content
+    Raises:
+        InfrastructureError: the model cannot be asked.
+    """
+    answer = ask([{"role": "system", "content": _PROMPT}, {"role": "user", "content": draft}])
+    text = answer.rpartition("</think>")[2].strip() + "\n"
+    problem = secrets.leak(text) or _lost(draft, text)
+    return (draft, problem) if problem else (text, "")
 
 
 def _lost(draft: str, text: str) -> str:

@@ -21,7 +21,7 @@ from srl_swe.tasks.mining.candidates import Candidate, Limits, RefusedError, Ste
 from srl_swe.tasks.mining.failures import Failure, describe
 from srl_swe.tasks.mining.journal import Journal
 from srl_swe.tasks.mining.leaks import secrets_of
-from srl_swe.tasks.mining.rewriting import Rewriter
+from srl_swe.tasks.mining.rewriting import Ask, rewrite
 from srl_swe.tasks.mining.statement import draft
 from srl_swe.tasks.mining.verify import Verified, verify
 from srl_swe.tasks.validate import validate
@@ -60,8 +60,8 @@ class Miner:
     """A repository's split."""
     limits: Limits = field(default_factory=Limits)
     """What is too much."""
-    rewriter: Rewriter | None = None
-    """Improves the statements."""
+    ask: Ask | None = None
+    """A chat model that improves the statements' prose."""
 
     def attempt(self, step: Step, stop: threading.Event) -> MiningResult:
         """Try one step; a task that is kept is in the suite when this returns."""
@@ -119,7 +119,7 @@ class Miner:
         text = draft(candidate.repository, candidate.notes, failures, secrets)
         if problem := secrets.leak(text):
             raise RefusedError(f"the problem statement gives the fix away: {problem}")
-        return self.rewriter.rewrite(text, secrets) if self.rewriter is not None else (text, "")
+        return rewrite(text, secrets, self.ask) if self.ask is not None else (text, "")
 
     def _keep(self, candidate: Candidate, drafted: TaskDraft) -> str:
         """Validate a task beside the suite, and move it in."""
