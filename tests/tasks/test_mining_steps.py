@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from srl_swe.errors import ConfigError, TaskError
+from srl_swe.errors import ConfigError, TaskError, UserError
 from srl_swe.tasks.host_git import run_git
 from srl_swe.tasks.mining.candidates import (
     Limits,
@@ -150,12 +151,22 @@ def test_the_journal_survives_a_torn_line(tmp_path):
     assert lines[0]["seconds"] == 1.3
 
 
-@pytest.mark.parametrize("line", ["[]", "{}", '{"key": "a", "outcome": "maybe"}', "no"])
-def test_a_journal_of_somebody_else_is_not_overwritten(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("[]", ":1: expected a JSON object"),
+        ("no", ":1: not valid JSON"),
+        ("{}", ": row 1: expected an object with key and outcome"),
+        ('{"key": "a", "outcome": "maybe"}', ": row 1: expected an object with key and outcome"),
+    ],
+)
+def test_a_journal_of_somebody_else_is_not_overwritten(tmp_path, line, problem):
     (tmp_path / ".mining").mkdir()
-    (tmp_path / ".mining/journal.jsonl").write_text(line + "\n")
-    with pytest.raises(TaskError, match=r"journal\.jsonl:1: expected an object with key and outcome"):
+    journal = tmp_path / ".mining/journal.jsonl"
+    journal.write_text(line + "\n")
+    with pytest.raises(UserError, match=re.escape(f"{journal}{problem}")):
         Journal(tmp_path)
+    assert journal.read_text() == line + "\n"
 
 
 def test_commits_that_change_source_and_tests(tmp_path):

@@ -267,8 +267,8 @@ def test_the_journal_goes_on(tmp_path: Path) -> None:
     assert len(again.kept()) == 1 and again.refusals() == {"no test notices": 1}
     again.finish(seed=1)
     assert Journal(tmp_path, "a-1").finished == {"seed": 1}
-    file.write_text(file.read_text() + "[]\n")
-    with pytest.raises(TaskError, match=r"a-1\.jsonl: line 4: expected a line of a synthesis"):
+    file.write_text(file.read_text() + "{}\n")
+    with pytest.raises(TaskError, match=r"a-1\.jsonl: row 4: expected a line of a synthesis"):
         Journal(tmp_path, "a-1")
 
 

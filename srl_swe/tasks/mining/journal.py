@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from pathlib import Path
 from typing import Any, Literal
 
-from srl_swe.errors import StorageError, TaskError
-from srl_swe.files import append_line
+from srl_swe.errors import TaskError
+from srl_swe.files import append_line, resume_lines
 
 Outcome = Literal["kept", "refused"]
 
@@ -20,32 +19,17 @@ class Journal:
         """Read what is there.
 
         Raises:
-            TaskError: a line is not one of ours.
-            StorageError: the folder cannot be made.
+            ConfigError: a line is not a JSON object.
+            TaskError: one is not one of ours.
+            StorageError: what a kill cut off cannot be taken away.
         """
         self.path = Path(suite) / ".mining" / "journal.jsonl"
         self.rows: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            data = self.path.read_bytes() if self.path.exists() else b""
-            whole, _, torn = data.rpartition(b"\n")
-            if torn:
-                # The last line of a process that was killed while it wrote: that step is done again.
-                with self.path.open("r+b") as file:
-                    file.truncate(len(data) - len(torn))
-        except OSError as error:
-            raise StorageError(f"{self.path}: {error.strerror or error}") from None
-        for number, line in enumerate(whole.splitlines(), 1):
-            try:
-                row = json.loads(line)
-                self.rows[row["key"]] = row
-                if row["outcome"] not in ("kept", "refused"):
-                    raise ValueError
-            except (ValueError, KeyError, TypeError):
-                raise TaskError(
-                    f"{self.path}:{number}: expected an object with key and outcome (kept or refused)"
-                ) from None
+        for number, row in enumerate(resume_lines(self.path), 1):
+            if not isinstance(row.get("key"), str) or row.get("outcome") not in ("kept", "refused"):
+                raise TaskError(f"{self.path}: row {number}: expected an object with key and outcome (kept or refused)")
+            self.rows[row["key"]] = row
 
     def write(self, key: str, group: str, outcome: Outcome, *, reason: str, task: str, seconds: float) -> None:
         """Append one row, and have it on disk before going on.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from srl_swe.errors import StorageError, TaskError
-from srl_swe.files import append_line, write_atomically
+from srl_swe.files import append_line, resume_lines, write_atomically
 from srl_swe.records import Mutation
 from srl_swe.sandbox.locks import lock_if_free
 
@@ -61,7 +60,8 @@ class Journal:
     """One package's.
 
     Raises:
-        TaskError: it holds what nobody wrote.
+        ConfigError: a line is not a JSON object.
+        TaskError: one is not one of ours.
         StorageError: it cannot be written.
     """
 
@@ -102,22 +102,15 @@ class Journal:
         return [entry for entry in self.entries if entry.outcome == KEPT]
 
     def _read(self) -> None:
-        if not self._path.is_file():
-            return
-        data = self._path.read_bytes()
-        whole = data.rpartition(b"\n")[0] + b"\n" if b"\n" in data else b""
-        if len(whole) < len(data):  # cut off in the middle of a line: that mutant is tried again
-            write_atomically(self._path, whole.decode())
-        for number, line in enumerate(whole.decode().splitlines(), 1):
+        for number, fields in enumerate(resume_lines(self._path), 1):
             try:
-                fields = json.loads(line)
                 if "finished" in fields:
                     self.finished = fields["finished"]
                     continue
                 fields["mutations"] = tuple(Mutation(**mutation) for mutation in fields["mutations"])
                 self.entries.append(Entry(**fields | {"broken": tuple(fields["broken"])}))
             except (ValueError, TypeError, KeyError) as error:
-                raise TaskError(f"{self._path}: line {number}: expected a line of a synthesis: {error}") from None
+                raise TaskError(f"{self._path}: row {number}: expected a line of a synthesis: {error}") from None
 
 
 def key(mutations: Sequence[Mutation]) -> tuple[tuple[str, str, int, int, int], ...]:
