@@ -39,9 +39,8 @@ def experiment(file: Positional[Path], *, out: Path | None = None, plan: bool = 
     world = World(console=console(stderr=True))
     try:
         run_experiment(read, folder, world)
-    finally:
-        publish(read, folder, world)
-    _, comparisons = publish(read, folder, world)
+    finally:  # what there is, after an interruption too
+        _, comparisons = publish(read, folder, world)
     console().print((folder / "table.md").read_text(encoding="utf-8"), markup=False)
     for comparison in comparisons:
         console().print(comparison.sentence, markup=False)

@@ -52,20 +52,23 @@ def _line(
     finished = (run.folder / DONE).is_file()
     updates = int(run.stage.fields.get("updates", TrainConfig.updates))
     seconds = _total(of_stage, "seconds") / len(of_stage) if of_stage else None
-    left = 0.0 if finished else None
-    if seconds is not None and not finished:
-        left = (updates - len(made)) * seconds
-        if experiment.budget and run.stage.budget:
-            unit, whole = experiment.budget.unit, experiment.budget.amount * run.stage.budget
-            rest = max(0.0, whole - _total(made, unit))
-            left = min(left, rest * _total(of_stage, "seconds") / _total(of_stage, unit))
+    bounds = []
+    if seconds is not None:
+        bounds.append((updates - len(made)) * seconds)
+    if experiment.budget and run.stage.budget:
+        unit, whole = experiment.budget.unit, experiment.budget.amount * run.stage.budget
+        rest = max(0.0, whole - _total(made, unit))
+        if unit == "seconds":
+            bounds.append(rest)
+        elif of_stage:
+            bounds.append(rest * _total(of_stage, "seconds") / _total(of_stage, unit))
     return Line(
         name=str(run.folder.relative_to(out)),
         updates=updates,
         made=len(made),
         finished=finished,
         seconds=seconds,
-        left=left,
+        left=0.0 if finished else min(bounds, default=None),
     )
 
 

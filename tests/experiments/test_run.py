@@ -114,6 +114,12 @@ def test_an_experiment_from_end_to_end(plan: Path, tmp_path: Path) -> None:
     assert rest.left and rest.seconds and 0 < rest.left < 2 * rest.seconds < (rest.updates - rest.made) * rest.seconds
 
 
+def test_what_a_budget_of_seconds_takes_is_known_beforehand(plan: Path, tmp_path: Path) -> None:
+    plan.write_text(plan.read_text().replace('unit = "trained_tokens"', 'unit = "seconds"'))
+    left = {line.name: line.left for line in schedule(read_experiment(plan), tmp_path / "out")}
+    assert left["warmup+sft/seed-0"] == 300 and left["warmup/shared"] is None
+
+
 def test_what_is_done_is_not_done_again(plan: Path, tmp_path: Path) -> None:
     read = read_experiment(plan)
     out = tmp_path / "out"
