@@ -46,11 +46,10 @@ class Collection:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def has_room(self) -> bool:
-        """Whether one more can be added; where not, it counts as left out."""
-        full = self.most is not None and len(self) >= self.most
-        self.left_out += full
-        return not full
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for one more."""
+        return self.most is not None and len(self) >= self.most
 
     def add(self, row: Row, entry: Entry) -> None:
         """Append one.

@@ -70,7 +70,9 @@ def write_rollouts(
         for update, rollouts in _by_update(training.rollouts):
             updates[update] = _update_numbers(rollouts)
             for group, answers in itertools.groupby(rollouts, key=lambda r: r.get("group")):
-                if collection.has_room():
+                if collection.full:
+                    collection.left_out += 1
+                else:
                     _add(collection, training.label, update, group, list(answers), actions)
     collection.close()
     return collection, numbers

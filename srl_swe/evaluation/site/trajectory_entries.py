@@ -74,7 +74,9 @@ def write_trajectories(
             replay = replays.get(trajectory.trajectory_id) or _replay_of(trajectory)
             numbers.outcomes[outcome(trajectory.resolved)[0]] += 1
             numbers.drifted += bool(replay and replay.drifted)
-            if collection.has_room():
+            if collection.full:
+                collection.left_out += 1
+            else:
                 collection.add(_row(trajectory, replay), _entry(trajectory, replay, scores))
         numbers.trajectories, numbers.steps, numbers.skipped = tally.trajectories, tally.steps, tally.skipped
         numbers.reasons = tuple(tally.reasons[:5])
