@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from srl_swe.errors import EngineUnavailableError, InfrastructureError, StorageError, TaskError
 from srl_swe.grading.grade import grade
 from srl_swe.records import PreparedTask, Task, TestOutcome, Verdict
-from srl_swe.tasks.leaks import leaks
+from srl_swe.tasks.image_leaks import leaks
 from srl_swe.tasks.prepare import prepare
 
 if TYPE_CHECKING:

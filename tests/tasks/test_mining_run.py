@@ -25,9 +25,9 @@ from srl_swe.tasks import read_suite
 from srl_swe.tasks.host_git import run_git
 from srl_swe.tasks.mining import Candidate, Limits, RefusedError, Step, mine
 from srl_swe.tasks.mining.journal import Journal
-from srl_swe.tasks.mining.leaks import Secrets
 from srl_swe.tasks.mining.rewriting import rewrite
 from srl_swe.tasks.mining.run import Miner
+from srl_swe.tasks.mining.secrets import Secrets
 from srl_swe.tasks.releases import fetch_sdist
 from srl_swe.tasks.writing import TaskDraft, write_suite, write_task
 

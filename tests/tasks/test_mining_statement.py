@@ -12,8 +12,8 @@ import pytest
 
 from srl_swe.tasks.mining import failure_probe
 from srl_swe.tasks.mining.failures import Failure, describe
-from srl_swe.tasks.mining.leaks import Secrets, secrets_of
 from srl_swe.tasks.mining.notes import changelog_notes, choose_notes, clean_note, entries, message_notes
+from srl_swe.tasks.mining.secrets import Secrets, secrets_of
 from srl_swe.tasks.mining.statement import draft, tell
 
 NOTHING = Secrets(lines=frozenset(), names=frozenset())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from srl_swe.records import Message
-from srl_swe.tasks.mining.leaks import Secrets
+from srl_swe.tasks.mining.secrets import Secrets
 
 _LONGEST = 20_000
 _PROMPT = (

@@ -20,8 +20,8 @@ from srl_swe.tasks.folder import SUITE_FILE, read_task
 from srl_swe.tasks.mining.candidates import Candidate, Limits, RefusedError, Step
 from srl_swe.tasks.mining.failures import Failure, describe
 from srl_swe.tasks.mining.journal import Journal
-from srl_swe.tasks.mining.leaks import secrets_of
 from srl_swe.tasks.mining.rewriting import Ask, rewrite
+from srl_swe.tasks.mining.secrets import secrets_of
 from srl_swe.tasks.mining.statement import draft
 from srl_swe.tasks.mining.verify import Verified, verify
 from srl_swe.tasks.validate import validate

@@ -7,8 +7,8 @@ import textwrap
 from collections.abc import Collection, Mapping, Sequence
 
 from srl_swe.tasks.mining.failures import Failure
-from srl_swe.tasks.mining.leaks import Secrets
 from srl_swe.tasks.mining.notes import choose_notes
+from srl_swe.tasks.mining.secrets import Secrets
 
 _INLINE = 110
 """Characters; longer code gets lines of its own."""
