@@ -48,7 +48,7 @@ class World:
         if key not in self._tasks:
             found = [task for task in read_suites(list(suites), split=split) if has_outcome(task)]
             bar = track(
-                found, f"images {', '.join(s.name for s in suites)}", console=self.console, disable=not self.console
+                found, f"tasks of {', '.join(s.name for s in suites)}", console=self.console, disable=not self.console
             )
             self._tasks[key] = [prepare(task, backend=self.backend) for task in bar]
         return self._tasks[key]
