@@ -22,6 +22,13 @@ from srl_swe.files import read_lines, write_atomically
 from srl_swe.machine import machine, versions
 
 
+def _comparable(better: list[Measured] | None, than: list[Measured] | None) -> bool:
+    """Whether both are there: an arm whose seeds are not all measured yet has no pair for some of the other's."""
+    if not better or not than:
+        return False
+    return len(better) == len(than) or 1 in (len(better), len(than))
+
+
 def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row], list[Comparison]]:
     """Sum up every arm that has results, and write the files.
 
@@ -31,7 +38,7 @@ def publish(experiment: Experiment, out: Path, world: World) -> tuple[list[Row],
     arms = {arm: _measured(experiment, arm, out, world) for arm in experiment.arms}
     arms = {arm: runs for arm, runs in arms.items() if runs}
     rows = [summarise(arm, runs, _cost(experiment, arm, out)) for arm, runs in arms.items()]
-    comparisons = [compare(c, arms) for c in experiment.claims if c.better in arms and c.than in arms]
+    comparisons = [compare(c, arms) for c in experiment.claims if _comparable(arms.get(c.better), arms.get(c.than))]
     notes = {arm: _notes(experiment, arm, out) for arm in arms}
     missing = [arm for arm in experiment.arms if arm not in arms]
     text = f"# {experiment.title}\n\n{as_markdown(rows, comparisons)}"
